@@ -93,7 +93,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Missing`] if there is no journal, [`JournalError::SchemaNewer`] or [`JournalError::SchemaOlder`] if
     /// another version has written it, or what SQLite says.
-    pub fn open_read_only(dir: &Path, extra: Vec<M<'static>>) -> Result<Self, JournalError> {
+    pub fn open_read_only(dir: &Path, extra: &[M<'static>]) -> Result<Self, JournalError> {
         let path = dir.join(FILE_NAME);
         if !path.is_file() {
             return Err(JournalError::Missing {
@@ -101,7 +101,7 @@ impl Journal {
             });
         }
         let readers = Readers::new(path.clone());
-        readers.with(|connection| schema::check(connection, &path, schema::known(&extra)))?;
+        readers.with(|connection| schema::check(connection, &path, schema::known(extra)))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 writer: None,

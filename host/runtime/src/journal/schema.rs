@@ -99,13 +99,7 @@ pub(super) fn known(extra: &[M<'static>]) -> usize {
 pub(super) fn open(path: &Path, extra: Vec<M<'static>>) -> Result<Connection, JournalError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(PATIENCE)?;
-    // Only effective before the first table; an older file keeps what it has.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    // After a burst the log shrinks again.
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    // Before anything is set: a file of a newer version is not touched.
     let found = version(&connection)?;
     let known = known(&extra);
     if found > known {
@@ -115,6 +109,13 @@ pub(super) fn open(path: &Path, extra: Vec<M<'static>>) -> Result<Connection, Jo
             known,
         });
     }
+    // Only effective before the first table; an older file keeps what it has.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // After a burst the log shrinks again.
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     let mut steps = migrations();
     steps.extend(extra);
     Migrations::new(steps)

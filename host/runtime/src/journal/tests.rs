@@ -507,7 +507,7 @@ fn a_new_data_directory_is_for_its_owner_alone() {
 #[tokio::test]
 async fn a_reader_needs_no_lock_and_cannot_write() {
     let (dir, journal, id) = journal();
-    let reader = Journal::open_read_only(dir.path(), curses()).unwrap();
+    let reader = Journal::open_read_only(dir.path(), &curses()).unwrap();
     assert_eq!(exported(&reader, Index::Scans), "");
     journal.commit(commit(&id, "one")).await.unwrap();
     assert_eq!(state(&reader, &id), state(&journal, &id));
@@ -518,14 +518,14 @@ async fn a_reader_needs_no_lock_and_cannot_write() {
     assert!(journal.read(delete).is_err());
     drop(journal);
     assert_eq!(reader.blocks(None, 0).count(), 1);
-    let late = Journal::open_read_only(dir.path(), curses()).unwrap();
+    let late = Journal::open_read_only(dir.path(), &curses()).unwrap();
     assert_eq!(late.blocks(None, 0).count(), 1);
 }
 
 #[test]
 fn where_there_is_no_journal_none_is_made_by_reading() {
     let dir = tempfile::tempdir().unwrap();
-    let missing = Journal::open_read_only(dir.path(), Vec::new());
+    let missing = Journal::open_read_only(dir.path(), &[]);
     assert!(matches!(missing, Err(JournalError::Missing { .. })));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
@@ -547,7 +547,7 @@ async fn what_a_dying_process_leaves_on_disk_is_all_that_was_confirmed() {
         let log = copy.path().join("journal.sqlite-wal");
         let log = fs::File::options().write(true).open(log).unwrap();
         log.set_len(log.metadata().unwrap().len() - cut).unwrap();
-        let reader = Journal::open_read_only(copy.path(), curses()).unwrap();
+        let reader = Journal::open_read_only(copy.path(), &curses()).unwrap();
         assert_eq!(state(&reader, &id), state(&journal, &id));
         drop(reader);
         let heir = open(copy.path());
@@ -571,7 +571,7 @@ fn an_empty_file_and_an_older_one_are_brought_up_to_date() {
     fs::write(dir.path().join(FILE_NAME), "").unwrap();
     let id = connector(&Journal::open(dir.path(), Vec::new()).unwrap());
     // A later version of the caller brings tables of its own.
-    let older = Journal::open_read_only(dir.path(), curses());
+    let older = Journal::open_read_only(dir.path(), &curses());
     assert!(matches!(
         older,
         Err(JournalError::SchemaOlder {
@@ -583,11 +583,12 @@ fn an_empty_file_and_an_older_one_are_brought_up_to_date() {
     let journal = open(dir.path());
     assert_eq!(connector(&journal), id);
     let pragma = |name: &'static str| {
-        let query = move |c: &Connection| Ok(c.pragma_query_value(None, name, |row| row.get(0))?);
+        let query =
+            move |c: &Connection| Ok(c.pragma_query_value(None, name, |row| row.get::<_, i64>(0))?);
         journal.write_and_wait(query).unwrap()
     };
     let settings = ["user_version", "auto_vacuum", "synchronous", "foreign_keys"];
-    assert_eq!(settings.map(pragma), [2_i64, 2, 2, 1]);
+    assert_eq!(settings.map(pragma), [2, 2, 2, 1]);
 }
 
 #[test]
@@ -597,7 +598,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     let before = fs::read(dir.path().join(FILE_NAME)).unwrap();
     for refused in [
         Journal::open(dir.path(), Vec::new()),
-        Journal::open_read_only(dir.path(), Vec::new()),
+        Journal::open_read_only(dir.path(), &[]),
     ] {
         let error = refused.unwrap_err();
         assert!(matches!(
@@ -610,7 +611,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
         ));
         assert!(error.to_string().contains("newer version"), "{error}");
     }
-    assert_eq!(fs::read(dir.path().join(FILE_NAME)).unwrap(), before);
+    assert!(fs::read(dir.path().join(FILE_NAME)).unwrap() == before);
     open(dir.path());
 }
 
@@ -633,7 +634,7 @@ fn what_is_no_journal_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(FILE_NAME), "something else ".repeat(99)).unwrap();
     assert!(Journal::open(dir.path(), Vec::new()).is_err());
-    assert!(Journal::open_read_only(dir.path(), Vec::new()).is_err());
+    assert!(Journal::open_read_only(dir.path(), &[]).is_err());
 }
 
 #[test]

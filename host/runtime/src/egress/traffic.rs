@@ -1,0 +1,78 @@
+//! What went over the wire in one run, for its ledger.
+
+use serde::Serialize;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Counters of one run; shared by its instances.
+#[derive(Debug, Default)]
+pub struct Traffic(Mutex<TrafficCounts>);
+
+/// A snapshot of [`Traffic`].
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct TrafficCounts {
+    /// Requests sent to the vendor.
+    pub requests: u64,
+    /// Bytes of request bodies.
+    pub bytes_sent: u64,
+    /// Bytes of response bodies.
+    pub bytes_received: u64,
+    /// Milliseconds that requests waited for a permit.
+    pub permit_wait_ms: u64,
+    /// Requests that egress answered itself because no permit came free.
+    pub held_back: u64,
+    /// Requests that were refused, in sentences; at most the first 20.
+    pub denials: Vec<String>,
+    /// How many requests were refused.
+    pub denied: u64,
+    /// The last failure of the network, in a sentence.
+    pub last_failure: Option<String>,
+}
+
+const SENTENCES: usize = 20;
+
+impl Traffic {
+    fn with<R>(&self, change: impl FnOnce(&mut TrafficCounts) -> R) -> R {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What has been counted so far.
+    pub fn counts(&self) -> TrafficCounts {
+        self.with(|counts| counts.clone())
+    }
+
+    pub(crate) fn sent(&self, bytes: u64) {
+        self.with(|counts| {
+            counts.requests += 1;
+            counts.bytes_sent += bytes;
+        });
+    }
+
+    pub(crate) fn received(&self, bytes: u64) {
+        self.with(|counts| counts.bytes_received += bytes);
+    }
+
+    pub(crate) fn waited(&self, time: Duration) {
+        self.with(|counts| {
+            counts.permit_wait_ms += u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        });
+    }
+
+    pub(crate) fn held_back(&self) {
+        self.with(|counts| counts.held_back += 1);
+    }
+
+    pub(crate) fn denied(&self, sentence: String) {
+        tracing::warn!("egress: {sentence}");
+        self.with(|counts| {
+            counts.denied += 1;
+            if counts.denials.len() < SENTENCES && !counts.denials.contains(&sentence) {
+                counts.denials.push(sentence);
+            }
+        });
+    }
+
+    pub(crate) fn failed(&self, sentence: String) {
+        self.with(|counts| counts.last_failure = Some(sentence));
+    }
+}

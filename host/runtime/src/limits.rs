@@ -1,0 +1,110 @@
+//! What a plugin may spend. Every number here is enforced in the room named beside it.
+
+use std::time::Duration;
+
+/// Limits of one plugin instance, its calls and its requests.
+///
+/// Sizes are bytes. The defaults suit a large estate; a test that breaks a limit sets a small one.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Size of a component file (`plugins`).
+    pub component_bytes: u64,
+    /// Linear memory of an instance, all memories together (`sandbox::limiter`).
+    pub memory_bytes: usize,
+    /// Elements of a table (`sandbox::limiter`).
+    pub table_elements: usize,
+    /// Core instances, memories and tables of a component (`sandbox::limiter`).
+    pub instances: usize,
+    /// CPU time of one call into the plugin, counted in ticks of 10 ms (`sandbox::engine`).
+    pub call_cpu: Duration,
+    /// Wall-clock time of one call, not counting what is spent in egress (`sandbox::instance`).
+    pub call_wall: Duration,
+    /// Bytes that one host call may copy out of the guest (`sandbox::instance`).
+    pub hostcall_bytes: usize,
+    /// Handles that are open at the same time (`sandbox::state`).
+    pub resources: usize,
+    /// Request or response headers, in memory (`sandbox::state`).
+    pub header_bytes: usize,
+    /// Log lines of one call; further ones are counted and dropped (`sandbox::log`).
+    pub log_lines: u32,
+    /// Bytes of one log line; the rest is cut (`sandbox::log`).
+    pub log_line_bytes: usize,
+    /// What is kept of the guest's standard error, from its end (`sandbox::stderr`).
+    pub stderr_bytes: usize,
+    /// Requests of one call (`egress`).
+    pub requests: u32,
+    /// Body of a request (`egress`).
+    pub request_bytes: usize,
+    /// Body of one response (`egress::body`).
+    pub response_bytes: u64,
+    /// Resolve, connect and TLS handshake together (`egress::upstream`).
+    pub connect_timeout: Duration,
+    /// From the request until the response's first byte (`egress`).
+    pub first_byte_timeout: Duration,
+    /// Between two pieces of a body while the guest waits for one (`egress::body`).
+    pub idle_timeout: Duration,
+    /// A whole response, while the guest is reading (`egress::body`).
+    pub total_timeout: Duration,
+    /// Items of one `emit` (`sandbox::sink`).
+    pub emit_items: usize,
+    /// Body of one item (`interflow::check`).
+    pub item_bytes: usize,
+    /// Depth of an item's JSON (`interflow::check`).
+    pub item_depth: usize,
+    /// After this many items a plugin is asked to return (`runs`). Twice as many are refused (`sandbox::sink`).
+    pub batch_items: u32,
+    /// After this many bytes a plugin is asked to return (`runs`). That and one more item of the largest size are the end (`sandbox::sink`).
+    pub batch_bytes: u64,
+    /// After this time a plugin is asked to return (`runs`).
+    pub batch_soft_deadline: Duration,
+    /// A cursor (`sandbox::instance`).
+    pub cursor_bytes: usize,
+    /// A report (`sandbox::instance`).
+    pub report_bytes: usize,
+    /// One cache entry with its key (`sandbox::cache`).
+    pub cache_entry_bytes: usize,
+    /// Cache writes of one batch (`sandbox::cache`).
+    pub cache_batch_bytes: usize,
+    /// The cache of one connector (`sandbox::cache`).
+    pub cache_bytes: u64,
+}
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            component_bytes: 32 * MIB as u64,
+            memory_bytes: 64 * MIB,
+            table_elements: 100_000,
+            instances: 64,
+            call_cpu: Duration::from_secs(60),
+            call_wall: Duration::from_secs(120),
+            hostcall_bytes: 64 * MIB,
+            resources: 256,
+            header_bytes: 64 * KIB,
+            log_lines: 200,
+            log_line_bytes: 4 * KIB,
+            stderr_bytes: 8 * KIB,
+            requests: 16,
+            request_bytes: MIB,
+            response_bytes: 16 * 1024 * MIB as u64,
+            connect_timeout: Duration::from_secs(20),
+            first_byte_timeout: Duration::from_secs(300),
+            idle_timeout: Duration::from_secs(120),
+            total_timeout: Duration::from_secs(2 * 3600),
+            emit_items: 10_000,
+            item_bytes: 16 * MIB,
+            item_depth: 64,
+            batch_items: 5_000,
+            batch_bytes: 8 * MIB as u64,
+            batch_soft_deadline: Duration::from_secs(10),
+            cursor_bytes: 64 * KIB,
+            report_bytes: 8 * MIB,
+            cache_entry_bytes: 256 * KIB,
+            cache_batch_bytes: 32 * MIB,
+            cache_bytes: 1024 * MIB as u64,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! One run of one connector: from the stored cursors to the journal's commit, with every retry decided here.
+//!
+//! Promises: a batch becomes durable with its cursor and its cache writes or not at all; a failure of any kind leaves the
+//! last commit to go on from; no run is silent: it ends with a [`Ledger`] that says what came, what is missing, how long it
+//! waited, and why it ended. One refused login stops the run.
+//!
+//! A run needs a plugin, a cursor and a place to commit, and nothing else.
+
+mod collection;
+mod connector;
+mod ledger;
+mod observer;
+mod retry;
+
+pub use connector::{Connector, Identity, StartError};
+pub use ledger::{ContentLedger, EquationCheck, Ledger, RunOutcome};
+pub use observer::{Event, Observer, Silent};
+
+use crate::egress::{EgressSession, Traffic};
+use crate::journal::{Journal, JournalError};
+use crate::sandbox::{Check, Fault, NoCache, Usage};
+use collection::Collection;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a run is to be made.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Read everything again, whatever the cursors say.
+    pub full: bool,
+    /// The most that a run may wait, for quota and between attempts together.
+    pub max_wait: Duration,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            full: false,
+            max_wait: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+/// Why a run could not be brought to its ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Found before anything was sent.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The journal refused.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A thread of the host ended unexpectedly.
+    #[error("a thread of the host ended unexpectedly: {0}. Nothing of the last batch was kept; run again")]
+    Thread(String),
+}
+
+/// Collects every chosen content type once, each to the end of its walk.
+///
+/// # Errors
+/// If the connector cannot start or the journal fails; whatever the vendor answers is in the ledger.
+pub async fn collect(
+    connector: &Connector,
+    journal: &Journal,
+    options: &RunOptions,
+    observer: Arc<dyn Observer>,
+) -> Result<Ledger, RunError> {
+    let traffic = Arc::new(Traffic::default());
+    let session = EgressSession::new(connector.egress(), Arc::clone(&traffic));
+    let store = connector.cache(journal);
+    let (instance, warnings) = connector
+        .open(session.clone(), Arc::clone(&store), &observer)
+        .await?;
+    let clock = connector.clock();
+    let mut ledger = Ledger::begin(connector.identity(), clock.now_ms(), warnings);
+    let run = journal
+        .begin_run(&connector.identity().connector_id, ledger.started)
+        .await?;
+    let mut collection = Collection {
+        connector,
+        journal,
+        options,
+        observer: &observer,
+        session: &session,
+        traffic: &traffic,
+        store: &store,
+        instance: Some(instance),
+        waited: Duration::ZERO,
+        used: Usage::default(),
+        strikes: 0,
+        ledger: ContentLedger::begin(""),
+    };
+    let mut result = Ok(());
+    for content_type in connector.content_types() {
+        collection.ledger = ContentLedger::begin(content_type);
+        result = collection.walk(content_type).await;
+        let content = &mut collection.ledger;
+        if let Err(error) = &result {
+            content.stop(error.to_string());
+        }
+        content.check(&connector.manifest().ledger);
+        observer.event(&Event::Ended { ledger: content });
+        ledger.contents.push(content.clone());
+        if content.stops_the_run() {
+            break;
+        }
+    }
+    ledger.usage = collection.usage();
+    ledger.finish(clock.now_ms(), collection.waited, &traffic);
+    let noted = journal
+        .end_run(
+            &run,
+            ledger.ended,
+            ledger.outcome.as_str(),
+            &ledger.to_json(),
+        )
+        .await;
+    result?;
+    noted?;
+    Ok(ledger)
+}
+
+/// What a connection test found.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct TestReport {
+    /// The plugin's checks.
+    pub checks: Vec<Check>,
+    /// Remarks on settings that can be used.
+    pub warnings: Vec<crate::sandbox::Remark>,
+    /// A fault of the plugin, if it had one.
+    pub fault: Option<Fault>,
+    /// What went over the wire.
+    pub traffic: crate::egress::TrafficCounts,
+}
+
+impl TestReport {
+    /// Whether everything that was tried works (or is merely busy), and something was tried.
+    pub fn passed(&self) -> bool {
+        use crate::sandbox::Outcome::{Busy, Passed};
+        self.fault.is_none()
+            && !self.checks.is_empty()
+            && self
+                .checks
+                .iter()
+                .all(|check| matches!(check.outcome, Passed | Busy))
+    }
+}
+
+/// Checks authentication and connectivity. Nothing is stored.
+///
+/// # Errors
+/// If the connector cannot start.
+pub async fn test(
+    connector: &Connector,
+    observer: Arc<dyn Observer>,
+) -> Result<TestReport, StartError> {
+    let traffic = Arc::new(Traffic::default());
+    let session = EgressSession::new(connector.egress(), Arc::clone(&traffic));
+    let (mut instance, warnings) = connector
+        .open(session, Arc::new(NoCache), &observer)
+        .await?;
+    let (checks, fault) = match instance.test().await {
+        Ok(checks) => (checks, None),
+        Err(fault) => (Vec::new(), Some(fault)),
+    };
+    Ok(TestReport {
+        checks,
+        warnings,
+        fault,
+        traffic: traffic.counts(),
+    })
+}

@@ -1,0 +1,397 @@
+//! One content type of a run, from its stored cursor to the end of its walk.
+//!
+//! While a batch is sealed, compressed and committed on other threads, the plugin works on the next; never more than one
+//! commit is on its way. The next batch sees the cache writes of the one before, and is thrown away with it if that fails.
+
+use super::ledger::{ContentLedger, RunOutcome};
+use super::observer::{Event, Observer};
+use super::retry::{self, Decision};
+use super::{Connector, RunError, RunOptions};
+use crate::egress::{EgressSession, Traffic};
+use crate::interflow::{Envelope, Index};
+use crate::journal::{Block, Commit, Journal};
+use crate::sandbox::{
+    BatchRequest, CacheStore, CacheWrites, CallFailure, Collected, Fault, FaultKind, Instance,
+    Report, SinkItem, Usage,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// Batches in a row that bring nothing, move no cursor and still ask for more.
+const IDLE_BATCHES: u32 = 1_000;
+
+pub(super) struct Collection<'a> {
+    pub(super) connector: &'a Connector,
+    pub(super) journal: &'a Journal,
+    pub(super) options: &'a RunOptions,
+    pub(super) observer: &'a Arc<dyn Observer>,
+    pub(super) session: &'a EgressSession,
+    pub(super) traffic: &'a Traffic,
+    pub(super) store: &'a Arc<dyn CacheStore>,
+    pub(super) instance: Option<Instance>,
+    pub(super) waited: Duration,
+    pub(super) ledger: ContentLedger,
+    pub(super) used: Usage,
+    pub(super) strikes: u32,
+}
+
+/// A commit on its way, and what the ledger will say once it is durable.
+struct Commitment {
+    task: JoinHandle<Result<Written, RunError>>,
+    report: Report,
+    repeated: u64,
+}
+
+struct Written {
+    records: u64,
+    bytes: u64,
+}
+
+impl Collection<'_> {
+    /// Walks to the end, or as far as it gets; the ledger says which.
+    ///
+    /// # Errors
+    /// Only if the journal or a thread of the host fails.
+    pub(super) async fn walk(&mut self, content_type: &str) -> Result<(), RunError> {
+        let connector_id = &self.connector.identity().connector_id;
+        let position = self.journal.cursor(connector_id, content_type, "")?;
+        let generation = position.generation;
+        let envelope = Arc::new(self.connector.envelope(content_type));
+        let indices = self.indices(content_type);
+
+        let mut cursor = position.cursor;
+        let mut full = self.options.full;
+        let mut attempt = 0;
+        let mut idle = 0;
+        let mut on_its_way: Option<Commitment> = None;
+        loop {
+            let Some(mut instance) = self.instance().await else {
+                break;
+            };
+            self.session
+                .set_patience(self.wait_left().min(retry::PATIENCE));
+            let request = BatchRequest {
+                content_type: content_type.to_owned(),
+                cursor: cursor.clone(),
+                attempt,
+                options: serde_json::json!({ "full": full }),
+            };
+            let result = instance.collect_batch(&request).await;
+            self.keep(instance);
+            match result {
+                Ok(batch) => {
+                    // The batch before must be durable before this one may be.
+                    self.settle(on_its_way.take()).await?;
+                    let more = batch.more;
+                    let complete = batch.complete;
+                    idle = if batch.items.is_empty() && cursor.as_ref() == Some(&batch.next) {
+                        idle + 1
+                    } else {
+                        0
+                    };
+                    cursor = Some(batch.next.clone());
+                    attempt = 0;
+                    full = false;
+                    if !complete {
+                        self.ledger.end(
+                            RunOutcome::Incomplete,
+                            "something that was listed could not be collected (see set_aside and notices)".into(),
+                        );
+                    }
+                    on_its_way =
+                        Some(self.commit(content_type, generation, &envelope, &indices, batch));
+                    if !more {
+                        break;
+                    }
+                    if idle >= IDLE_BATCHES {
+                        self.ledger.end(
+                            RunOutcome::Failed,
+                            format!("{IDLE_BATCHES} batches in a row brought nothing and moved nothing"),
+                        );
+                        break;
+                    }
+                }
+                Err(failure) => {
+                    // Whatever was collected before the failure counts.
+                    self.settle(on_its_way.take()).await?;
+                    attempt += 1;
+                    if !self.survive(failure, attempt).await {
+                        break;
+                    }
+                }
+            }
+        }
+        self.settle(on_its_way.take()).await
+    }
+
+    /// The instance at hand, or a fresh one; `None` if none can be had, which the ledger then says.
+    async fn instance(&mut self) -> Option<Instance> {
+        if let Some(instance) = self.instance.take() {
+            return Some(instance);
+        }
+        let opened = self
+            .connector
+            .open(self.session.clone(), Arc::clone(self.store), self.observer)
+            .await;
+        match opened {
+            Ok((instance, _)) => Some(instance),
+            Err(error) => {
+                self.ledger.end(RunOutcome::Failed, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn keep(&mut self, instance: Instance) {
+        if instance.is_gone() {
+            self.retire(&instance);
+        } else {
+            self.instance = Some(instance);
+        }
+    }
+
+    /// What all instances used.
+    pub(super) fn usage(&mut self) -> Usage {
+        if let Some(instance) = self.instance.take() {
+            self.retire(&instance);
+        }
+        self.used
+    }
+
+    fn retire(&mut self, instance: &Instance) {
+        let usage = instance.usage();
+        self.used.memory_peak_bytes = self.used.memory_peak_bytes.max(usage.memory_peak_bytes);
+        self.used.cpu_ms += usage.cpu_ms;
+        self.ledger
+            .count("log_lines_dropped", instance.dropped_log_lines());
+    }
+
+    /// Decides about a failure, and waits. False if this content type has ended.
+    async fn survive(&mut self, failure: CallFailure, attempt: u32) -> bool {
+        let (decision, reason) = match failure {
+            CallFailure::Plugin(failure) => {
+                let decision = retry::decide(&failure, attempt);
+                let mut reason = format!("{} ({})", failure.message, failure.code);
+                if !failure.advice.is_empty() {
+                    reason = format!("{reason} {}", failure.advice);
+                }
+                self.ledger.failure = Some(failure);
+                (decision, reason)
+            }
+            CallFailure::Fault(fault) => {
+                self.strikes += 1;
+                let reason = fault.to_string();
+                let decision = if fault.kind == FaultKind::Host || self.strikes >= retry::STRIKES {
+                    Decision::GiveUp
+                } else {
+                    Decision::Again(retry::pause(self.strikes))
+                };
+                self.fault(fault);
+                (decision, reason)
+            }
+        };
+        match decision {
+            Decision::Stop => {
+                self.ledger.stop(reason);
+                false
+            }
+            Decision::GiveUp => {
+                self.ledger.end(RunOutcome::Failed, reason);
+                false
+            }
+            Decision::Later(time) => {
+                self.ledger.count("waits_for_quota", 1);
+                self.wait(time, &reason).await
+            }
+            Decision::Again(time) => {
+                self.ledger.retries += 1;
+                self.wait(time, &reason).await
+            }
+        }
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        tracing::warn!(
+            connector = self.connector.identity().name,
+            "{fault}\n{}",
+            fault.backtrace.join("\n")
+        );
+        self.ledger.faults.push(fault);
+    }
+
+    fn wait_left(&self) -> Duration {
+        let in_egress = Duration::from_millis(self.traffic.counts().permit_wait_ms);
+        self.options
+            .max_wait
+            .saturating_sub(self.waited + in_egress)
+    }
+
+    /// Waits, unless that is longer than the run may wait in all: then it is not begun.
+    async fn wait(&mut self, time: Duration, reason: &str) -> bool {
+        let clock = self.connector.clock();
+        if time > self.wait_left() {
+            let resume_at = clock.now_ms() + u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            self.ledger.resume_at = Some(resume_at);
+            self.ledger.end(
+                RunOutcome::Postponed,
+                format!(
+                    "{reason} The wait of {} s that this needs is longer than the run may still wait ({} s of {} s).",
+                    time.as_secs(),
+                    self.wait_left().as_secs(),
+                    self.options.max_wait.as_secs()
+                ),
+            );
+            return false;
+        }
+        self.observer.event(&Event::Waiting {
+            content_type: &self.ledger.content_type,
+            time,
+            reason,
+        });
+        if time > retry::PATIENCE
+            && let Some(instance) = self.instance.take()
+        {
+            self.retire(&instance);
+        }
+        clock.sleep(time).await;
+        self.waited += time;
+        true
+    }
+
+    fn indices(&self, content_type: &str) -> Vec<Index> {
+        let content = self.connector.manifest().content_type(content_type);
+        content
+            .map(|content| {
+                content
+                    .indices
+                    .iter()
+                    .filter_map(|index| index.parse().ok())
+                    .collect()
+            })
+            .unwrap_or_default()
+    }
+
+    /// Starts to seal, compress and commit a batch on other threads.
+    fn commit(
+        &mut self,
+        content_type: &str,
+        generation: u64,
+        envelope: &Arc<Envelope>,
+        indices: &[Index],
+        batch: Collected,
+    ) -> Commitment {
+        let writes = Arc::new(batch.cache);
+        if let Some(instance) = &mut self.instance {
+            instance.set_in_flight(Arc::clone(&writes));
+        }
+        let notes = match batch.report.seen.as_slice() {
+            [] => Vec::new(),
+            // Plain data with text keys: serialising it cannot fail.
+            seen => serde_json::to_vec(seen).unwrap_or_default(),
+        };
+        let journal = self.journal.clone();
+        let connector = self.connector.identity().connector_id.clone();
+        let content_type = content_type.to_owned();
+        let envelope = Arc::clone(envelope);
+        let indices = indices.to_vec();
+        let clock = self.connector.clock().clone();
+        let (items, cursor) = (batch.items, batch.next);
+        let task = tokio::spawn(async move {
+            let written_ms = clock.now_ms();
+            let sealed = tokio::task::spawn_blocking(move || {
+                seal(&envelope, &items, written_ms, &indices, &notes)
+            })
+            .await
+            .map_err(|error| RunError::Thread(error.to_string()))??;
+            let (block, written) = sealed;
+            journal
+                .commit(Commit {
+                    connector,
+                    content_type,
+                    part: String::new(),
+                    expected_generation: generation,
+                    cursor,
+                    written_ms,
+                    cache_puts: puts(&writes),
+                    cache_removes: removes(&writes),
+                    block,
+                })
+                .await?;
+            Ok(written)
+        });
+        Commitment {
+            task,
+            report: batch.report,
+            repeated: batch.repeated,
+        }
+    }
+
+    /// Waits until a commit is durable, and writes it into the ledger.
+    async fn settle(&mut self, commitment: Option<Commitment>) -> Result<(), RunError> {
+        let Some(commitment) = commitment else {
+            return Ok(());
+        };
+        let written = commitment
+            .task
+            .await
+            .map_err(|error| RunError::Thread(error.to_string()))??;
+        self.ledger.records += written.records;
+        self.ledger.bytes += written.bytes;
+        self.ledger.batches += 1;
+        self.ledger.absorb(commitment.report);
+        self.ledger.count("repeated", commitment.repeated);
+        self.observer.event(&Event::Committed {
+            ledger: &self.ledger,
+        });
+        Ok(())
+    }
+}
+
+fn puts(writes: &CacheWrites) -> Vec<(String, Vec<u8>)> {
+    writes
+        .iter()
+        .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
+        .collect()
+}
+
+fn removes(writes: &CacheWrites) -> Vec<String> {
+    writes
+        .iter()
+        .filter(|(_, value)| value.is_none())
+        .map(|(key, _)| key.clone())
+        .collect()
+}
+
+/// Seals items into one compressed block. No block if there is nothing to say.
+fn seal(
+    envelope: &Envelope,
+    items: &[SinkItem],
+    write_time_ms: u64,
+    indices: &[Index],
+    notes: &[u8],
+) -> Result<(Option<Block>, Written), RunError> {
+    let mut ndjson = Vec::with_capacity(items.iter().map(|item| item.body.len() + 800).sum());
+    for item in items {
+        envelope.seal(
+            &item.key,
+            item.time_ms,
+            write_time_ms,
+            &item.body,
+            &item.facts,
+            &mut ndjson,
+        );
+        ndjson.push(b'\n');
+    }
+    let written = Written {
+        records: items.len() as u64,
+        bytes: ndjson.len() as u64,
+    };
+    if items.is_empty() && notes.is_empty() {
+        return Ok((None, written));
+    }
+    let times = items.iter().map(|item| item.time_ms);
+    let times = times.clone().min().zip(times.max());
+    let block = Block::press(indices, written.records, times, &ndjson, notes)?;
+    Ok((Some(block), written))
+}

@@ -1,0 +1,270 @@
+//! The ledger of a run: what was asked, what came, what is missing, how long it waited, and why it ended.
+
+use super::Identity;
+use crate::egress::{Traffic, TrafficCounts};
+use crate::manifest::LedgerPlan;
+use crate::sandbox::{Fault, Notice, PluginFailure, Remark, Report, SetAside, Usage};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Entries of a list that are kept; the counters count all.
+const KEPT: usize = 100;
+
+/// How a run, or one content type of it, ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunOutcome {
+    /// Everything that the vendor listed is durable.
+    Done,
+    /// The walk ended, but something that was listed is not accounted for.
+    Incomplete,
+    /// The wait would have been longer than allowed; it goes on from its cursor.
+    Postponed,
+    /// It failed; it goes on from its cursor.
+    Failed,
+}
+
+impl RunOutcome {
+    /// As in the ledger's JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Incomplete => "incomplete",
+            Self::Postponed => "postponed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// An equation of the manifest, checked.
+#[derive(Clone, Debug, Serialize)]
+pub struct EquationCheck {
+    /// The counter on the left.
+    pub total: String,
+    /// Its value.
+    pub value: u64,
+    /// The counters on the right.
+    pub parts: Vec<String>,
+    /// Their sum.
+    pub sum: u64,
+    /// Whether both are equal.
+    pub holds: bool,
+}
+
+/// One content type of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct ContentLedger {
+    /// The content type.
+    pub content_type: String,
+    /// How it ended.
+    pub outcome: RunOutcome,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// Records that became durable.
+    pub records: u64,
+    /// Their size as NDJSON, in bytes.
+    pub bytes: u64,
+    /// Batches that became durable.
+    pub batches: u64,
+    /// The plugin's counters and the host's (`repeated` counts both), summed over the run.
+    pub counters: BTreeMap<String, u64>,
+    /// The manifest's equations.
+    pub equations: Vec<EquationCheck>,
+    /// Attempts that had to be repeated.
+    pub retries: u64,
+    /// Objects that could not be read; the first hundred.
+    pub set_aside: Vec<SetAside>,
+    /// Elements that the plugin did not know.
+    pub unknown_elements: BTreeMap<String, u64>,
+    /// Things that a person should know.
+    pub notices: Vec<Notice>,
+    /// What was asked of the vendor, last known.
+    pub window: Value,
+    /// The failure that ended it, or the last that was survived.
+    pub failure: Option<PluginFailure>,
+    /// Faults of the plugin.
+    pub faults: Vec<Fault>,
+    /// When it is worth going on, milliseconds since 1970.
+    pub resume_at: Option<u64>,
+    #[serde(skip)]
+    stop: bool,
+}
+
+impl ContentLedger {
+    pub(crate) fn begin(content_type: &str) -> Self {
+        Self {
+            content_type: content_type.to_owned(),
+            outcome: RunOutcome::Done,
+            reason: "everything that was listed is accounted for".into(),
+            records: 0,
+            bytes: 0,
+            batches: 0,
+            counters: BTreeMap::new(),
+            equations: Vec::new(),
+            retries: 0,
+            set_aside: Vec::new(),
+            unknown_elements: BTreeMap::new(),
+            notices: Vec::new(),
+            window: Value::Null,
+            failure: None,
+            faults: Vec::new(),
+            resume_at: None,
+            stop: false,
+        }
+    }
+
+    /// A counter's value.
+    pub fn counter(&self, id: &str) -> u64 {
+        self.counters.get(id).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn count(&mut self, id: &str, by: u64) {
+        if by > 0 {
+            *self.counters.entry(id.to_owned()).or_default() += by;
+        }
+    }
+
+    pub(crate) fn absorb(&mut self, report: Report) {
+        for (id, value) in report.counters {
+            *self.counters.entry(id).or_default() += value;
+        }
+        for entry in report.set_aside {
+            if self.set_aside.len() < KEPT {
+                self.set_aside.push(entry);
+            }
+        }
+        for (name, count) in report.unknown_elements {
+            if self.unknown_elements.contains_key(&name) || self.unknown_elements.len() < KEPT {
+                *self.unknown_elements.entry(name).or_default() += count;
+            }
+        }
+        for notice in report.notices {
+            if self.notices.len() < KEPT && !self.notices.contains(&notice) {
+                self.notices.push(notice);
+            }
+        }
+        if !report.window.is_null() {
+            self.window = report.window;
+        }
+    }
+
+    pub(crate) fn end(&mut self, outcome: RunOutcome, reason: String) {
+        self.outcome = outcome;
+        self.reason = reason;
+    }
+
+    /// Ends this content type and the run.
+    pub(crate) fn stop(&mut self, reason: String) {
+        self.end(RunOutcome::Failed, reason);
+        self.stop = true;
+    }
+
+    pub(crate) fn stops_the_run(&self) -> bool {
+        self.stop
+    }
+
+    /// Checks the equations; one that does not hold makes a finished walk incomplete.
+    pub(crate) fn check(&mut self, plan: &LedgerPlan) {
+        for equation in &plan.equations {
+            let value = self.counter(&equation.total);
+            let sum = equation.parts.iter().map(|part| self.counter(part)).sum();
+            let holds = value == sum;
+            if !holds && self.outcome == RunOutcome::Done {
+                self.end(
+                    RunOutcome::Incomplete,
+                    format!(
+                        "{} is {value}, but {} make {sum}",
+                        equation.total,
+                        equation.parts.join(" + ")
+                    ),
+                );
+            }
+            self.equations.push(EquationCheck {
+                total: equation.total.clone(),
+                value,
+                parts: equation.parts.clone(),
+                sum,
+                holds,
+            });
+        }
+    }
+}
+
+/// The ledger of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ledger {
+    /// The connector.
+    pub connector: Identity,
+    /// Start, milliseconds since 1970.
+    pub started: u64,
+    /// End.
+    pub ended: u64,
+    /// The worst of the content types'.
+    pub outcome: RunOutcome,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// All records that became durable.
+    pub records: u64,
+    /// One entry per content type that was begun.
+    pub contents: Vec<ContentLedger>,
+    /// Remarks on the settings.
+    pub warnings: Vec<Remark>,
+    /// What went over the wire.
+    pub traffic: TrafficCounts,
+    /// Milliseconds spent waiting, for quota and between attempts together.
+    pub waited_ms: u64,
+    /// What the plugin used: peak memory of any instance, CPU of all.
+    pub usage: Usage,
+    /// When it is worth going on, milliseconds since 1970.
+    pub resume_at: Option<u64>,
+}
+
+impl Ledger {
+    pub(crate) fn begin(identity: &Identity, started: u64, warnings: Vec<Remark>) -> Self {
+        Self {
+            connector: identity.clone(),
+            started,
+            ended: started,
+            outcome: RunOutcome::Done,
+            reason: String::new(),
+            records: 0,
+            contents: Vec::new(),
+            warnings,
+            traffic: TrafficCounts::default(),
+            waited_ms: 0,
+            usage: Usage::default(),
+            resume_at: None,
+        }
+    }
+
+    /// The ledger of a content type, if it was begun.
+    pub fn content(&self, id: &str) -> Option<&ContentLedger> {
+        self.contents
+            .iter()
+            .find(|content| content.content_type == id)
+    }
+
+    pub(crate) fn finish(&mut self, ended: u64, waited: Duration, traffic: &Traffic) {
+        self.ended = ended;
+        self.traffic = traffic.counts();
+        self.waited_ms =
+            u64::try_from(waited.as_millis()).unwrap_or(u64::MAX) + self.traffic.permit_wait_ms;
+        self.records = self.contents.iter().map(|content| content.records).sum();
+        self.resume_at = self.contents.iter().filter_map(|content| content.resume_at).max();
+        if let Some(worst) = self.contents.iter().max_by_key(|content| content.outcome) {
+            self.outcome = worst.outcome;
+            self.reason = match worst.outcome {
+                RunOutcome::Done => worst.reason.clone(),
+                _ => format!("{}: {}", worst.content_type, worst.reason),
+            };
+        }
+    }
+
+    /// As stored and printed.
+    pub fn to_json(&self) -> String {
+        // Plain data with text keys: serialising it cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}

@@ -1,0 +1,35 @@
+//! The sandbox: runs a plugin so that it can do what was granted, spends bounded resources, and harms nobody.
+//!
+//! Promises: a fresh store per [`Instance`], dropped after any trap, time-out or host error; only the interfaces of
+//! [`crate::plugins::imports::OFFERED`] are linked; every number of [`crate::Limits`] that names this module is enforced;
+//! calls into one instance are serial by construction (`&mut self`).
+//!
+//! Never here: a decision what to do after a failure (`runs`), or a secret (`egress`).
+
+mod bindings;
+mod cache;
+mod clocks;
+mod engine;
+mod fault;
+mod instance;
+mod limiter;
+mod log;
+mod meter;
+mod sink;
+mod state;
+mod stderr;
+
+pub use bindings::interflow::connector::log::Level;
+pub use cache::{CacheStore, CacheWrites};
+pub use engine::Engine;
+pub(crate) use engine::Prepared;
+pub use fault::{Fault, FaultKind};
+pub use instance::{
+    BatchRequest, CallFailure, Check, Collected, Instance, NoCache, Notice, Outcome,
+    PluginFailure, Remark, Report, SeenObject, Session, SetAside, Split,
+};
+pub use bindings::interflow::connector::types::ErrorKind;
+pub use limiter::Usage;
+pub use log::LogLine;
+pub(crate) use meter::{Meter, Wait as MeterWait};
+pub use sink::SinkItem;

@@ -1,0 +1,135 @@
+//! The plugin's private store: reads see this batch's writes first, then those of the batch that is being committed, then
+//! what is stored. Writes leave with the batch or not at all.
+
+use super::bindings::interflow::connector::cache::{CacheError, Host};
+use super::fault::Broken;
+use super::state::State;
+use crate::Limits;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Writes of one batch: a value, or `None` for a removal.
+pub type CacheWrites = HashMap<String, Option<Vec<u8>>>;
+
+/// What lies below the writes of the batches that are under way.
+pub trait CacheStore: Send + Sync {
+    /// Values in the order of `keys`.
+    ///
+    /// # Errors
+    /// In a sentence, if the store cannot be read.
+    fn get(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, String>;
+
+    /// Bytes stored for this connector, keys included.
+    ///
+    /// # Errors
+    /// In a sentence, if the store cannot be read.
+    fn bytes(&self) -> Result<u64, String>;
+}
+
+pub(crate) struct Cache {
+    store: Arc<dyn CacheStore>,
+    /// Of the batch before this one, while its commit is on its way.
+    pub(crate) in_flight: Arc<CacheWrites>,
+    current: CacheWrites,
+    current_bytes: usize,
+    /// Stored bytes when the instance started, plus everything written since: an upper bound that needs no counting.
+    total_bytes: Option<u64>,
+    entry_limit: usize,
+    batch_limit: usize,
+    total_limit: u64,
+}
+
+impl Cache {
+    pub(crate) fn new(store: Arc<dyn CacheStore>, limits: &Limits) -> Self {
+        Self {
+            store,
+            in_flight: Arc::default(),
+            current: HashMap::new(),
+            current_bytes: 0,
+            total_bytes: None,
+            entry_limit: limits.cache_entry_bytes,
+            batch_limit: limits.cache_batch_bytes,
+            total_limit: limits.cache_bytes,
+        }
+    }
+
+    pub(crate) fn begin_call(&mut self) {
+        self.current.clear();
+        self.current_bytes = 0;
+    }
+
+    pub(crate) fn take_writes(&mut self) -> CacheWrites {
+        self.current_bytes = 0;
+        std::mem::take(&mut self.current)
+    }
+}
+
+impl Host for State {
+    fn get(&mut self, keys: Vec<String>) -> wasmtime::Result<Vec<Option<Vec<u8>>>> {
+        let cache = &self.cache;
+        let mut values: Vec<Option<Vec<u8>>> = vec![None; keys.len()];
+        let mut missing = Vec::new();
+        let mut places = Vec::new();
+        for (place, key) in keys.into_iter().enumerate() {
+            match cache.current.get(&key).or_else(|| cache.in_flight.get(&key)) {
+                Some(value) => values[place].clone_from(value),
+                None => {
+                    missing.push(key);
+                    places.push(place);
+                }
+            }
+        }
+        if !missing.is_empty() {
+            let stored = cache.store.get(&missing).map_err(Broken::Host)?;
+            for (place, value) in places.into_iter().zip(stored) {
+                values[place] = value;
+            }
+        }
+        Ok(values)
+    }
+
+    fn put(
+        &mut self,
+        entries: Vec<(String, Vec<u8>)>,
+    ) -> wasmtime::Result<Result<(), CacheError>> {
+        let cache = &mut self.cache;
+        let size = |(key, value): &(String, Vec<u8>)| key.len() + value.len();
+        if entries.iter().any(|entry| size(entry) > cache.entry_limit) {
+            return Ok(Err(CacheError::TooLarge));
+        }
+        let added: usize = entries.iter().map(size).sum();
+        let total = match cache.total_bytes {
+            Some(total) => total,
+            None => cache.store.bytes().map_err(Broken::Host)?,
+        };
+        if cache.current_bytes + added > cache.batch_limit
+            || total + added as u64 > cache.total_limit
+        {
+            // Overwriting frees what it replaces, which the upper bound does not see: count again next time.
+            cache.total_bytes = None;
+            return Ok(Err(CacheError::Full));
+        }
+        cache.current_bytes += added;
+        cache.total_bytes = Some(total + added as u64);
+        cache
+            .current
+            .extend(entries.into_iter().map(|(key, value)| (key, Some(value))));
+        Ok(Ok(()))
+    }
+
+    fn remove(&mut self, keys: Vec<String>) -> wasmtime::Result<()> {
+        let cache = &mut self.cache;
+        cache.current_bytes += keys.iter().map(String::len).sum::<usize>();
+        if cache.current_bytes > cache.batch_limit {
+            return Err(Broken::Limit(format!(
+                "cache: more than {} bytes were written in one batch",
+                cache.batch_limit
+            ))
+            .into());
+        }
+        cache
+            .current
+            .extend(keys.into_iter().map(|key| (key, None)));
+        Ok(())
+    }
+}

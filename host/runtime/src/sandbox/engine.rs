@@ -1,0 +1,269 @@
+//! One engine for all plugins: compiled code cached on disk, interruptible, everything optional switched off.
+
+use super::bindings::{Plugin as World, PluginPre};
+use super::clocks::Monotonic;
+use super::fault::{Broken, Fault};
+use super::instance::{Instance, Session};
+use super::state::{Own, State};
+use crate::{Clock, Limits};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime::component::{Component, HasData, Linker, ResourceTable};
+use wasmtime::{Cache, CacheConfig, Config, Store, UpdateDeadline};
+use wasmtime_wasi::WasiView;
+use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
+use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi_io::bindings::wasi::io;
+
+/// The unit in which CPU time is counted, and how often a busy guest lets others run.
+const TICK: Duration = Duration::from_millis(10);
+/// Stack of the guest; host functions have the same again.
+const WASM_STACK: usize = 1024 * 1024;
+
+/// Compiles and instantiates plugins. Clones share one engine.
+#[derive(Clone)]
+pub struct Engine {
+    engine: wasmtime::Engine,
+    linker: Arc<Linker<State>>,
+    limits: Arc<Limits>,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+/// Why the engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The folder for compiled code cannot be used.
+    #[error("{}: cannot hold compiled plugins ({message}). It must be a folder that only the host's user can write.", path.display())]
+    Cache {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// wasmtime refused its configuration, or the ticker's thread could not start.
+    #[error("the WebAssembly engine cannot start: {0}")]
+    Engine(String),
+}
+
+impl Engine {
+    /// Starts an engine. Compiled code is kept in `compiled`, if given: a folder of the host's own (mode 0700), since code
+    /// that is found there is run without being compiled again.
+    ///
+    /// # Errors
+    /// If that folder cannot be used or the engine cannot start.
+    pub fn new(
+        compiled: Option<&Path>,
+        limits: Limits,
+        clock: Clock,
+    ) -> Result<Self, EngineError> {
+        let wrong = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
+        let mut config = Config::new();
+        config
+            .epoch_interruption(true)
+            .coredump_on_trap(false)
+            .max_wasm_stack(WASM_STACK)
+            .async_stack_size(2 * WASM_STACK)
+            .wasm_relaxed_simd(false)
+            .wasm_tail_call(false)
+            .wasm_multi_memory(true)
+            .wasm_memory64(false);
+        if let Some(directory) = compiled {
+            own_folder(directory)?;
+            let mut cache = CacheConfig::new();
+            cache.with_directory(directory);
+            config.cache(Some(Cache::new(cache).map_err(wrong)?));
+        }
+        let engine = wasmtime::Engine::new(&config).map_err(wrong)?;
+        let linker = link(&engine).map_err(wrong)?;
+        let ticker = engine.weak();
+        std::thread::Builder::new()
+            .name("epoch".into())
+            .spawn(move || {
+                // Ends with the last strong handle.
+                while let Some(engine) = ticker.upgrade() {
+                    engine.increment_epoch();
+                    drop(engine);
+                    std::thread::sleep(TICK);
+                }
+            })
+            .map_err(|error| EngineError::Engine(error.to_string()))?;
+        Ok(Self {
+            engine,
+            linker: Arc::new(linker),
+            limits: Arc::new(limits),
+            clock,
+        })
+    }
+
+    /// The limits of everything that this engine runs.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The clock that guests see.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn compile(&self, bytes: &[u8]) -> wasmtime::Result<Component> {
+        // Text, modules and precompiled code are not plugins: a component's header is `\0asm`, version 13, layer 1.
+        if !bytes.starts_with(b"\0asm\x0d\0\x01\0") {
+            return Err(wasmtime::format_err!("its header is not that of a component"));
+        }
+        Component::from_binary(&self.engine, bytes)
+    }
+
+    pub(crate) fn imports(&self, component: &Component) -> Vec<String> {
+        component
+            .component_type()
+            .imports(&self.engine)
+            .map(|(name, _)| name.to_owned())
+            .collect()
+    }
+
+    pub(crate) fn prepare(&self, component: &Component) -> wasmtime::Result<Prepared> {
+        let pre = PluginPre::new(self.linker.instantiate_pre(component)?)?;
+        Ok(Prepared {
+            pre,
+            engine: self.clone(),
+        })
+    }
+}
+
+/// The reusable half of an instance: compiled and linked.
+#[derive(Clone)]
+pub(crate) struct Prepared {
+    pre: PluginPre<State>,
+    engine: Engine,
+}
+
+impl Prepared {
+    pub(crate) async fn open(&self, session: Session) -> Result<Instance, Fault> {
+        let meter = Arc::clone(&session.egress.meter);
+        let state = State::new(
+            session,
+            &self.engine.limits,
+            self.engine.clock.clone(),
+            TICK,
+        );
+        let mut store = Store::new(&self.engine.engine, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(self.engine.limits.hostcall_bytes);
+        store.epoch_deadline_callback(|mut context| {
+            let cpu = &mut context.data_mut().cpu;
+            cpu.call_ticks += 1;
+            cpu.total_ticks += 1;
+            if cpu.call_ticks > cpu.limit_ticks {
+                return Err(Broken::Limit(format!(
+                    "one call may use {} ms of CPU",
+                    cpu.limit_ticks * u64::try_from(TICK.as_millis()).unwrap_or(1)
+                ))
+                .into());
+            }
+            Ok(UpdateDeadline::Yield(1))
+        });
+        // Before instantiation: a start function is the guest's code, too.
+        store.set_epoch_deadline(1);
+        match self.pre.instantiate_async(&mut store).await {
+            Ok(world) => Ok(Instance::new(
+                store,
+                world,
+                Arc::clone(&self.engine.limits),
+                self.engine.clock.clone(),
+                meter,
+                TICK,
+            )),
+            Err(error) => {
+                let refused = store.data_mut().limiter.refused.take();
+                let stderr = store.data().stderr.text();
+                Err(Fault::of_call(&error, &stderr, refused))
+            }
+        }
+    }
+
+    pub(crate) async fn describe(&self) -> Result<String, Fault> {
+        let mut instance = self.open(Session::closed(&self.engine.clock)).await?;
+        instance.describe().await
+    }
+}
+
+/// Links exactly the interfaces of `plugins::imports::OFFERED`.
+fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    let l = &mut linker;
+    World::add_to_linker::<State, Own>(l, |state| state)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(l)?;
+    io::error::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
+    io::poll::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
+    io::streams::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
+    clocks::wall_clock::add_to_linker::<State, WasiClocks>(l, State::clocks)?;
+    Monotonic::add_to_linker(l)?;
+    random::random::add_to_linker::<State, WasiRandom>(l, |state| state.ctx().ctx.random())?;
+    random::insecure::add_to_linker::<State, WasiRandom>(l, |state| state.ctx().ctx.random())?;
+    random::insecure_seed::add_to_linker::<State, WasiRandom>(l, |state| {
+        state.ctx().ctx.random()
+    })?;
+    cli::environment::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::exit::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::stdin::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::stdout::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::stderr::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::terminal_input::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::terminal_output::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::terminal_stdin::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::terminal_stdout::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::terminal_stderr::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    filesystem::types::add_to_linker::<State, WasiFilesystem>(l, State::filesystem)?;
+    filesystem::preopens::add_to_linker::<State, WasiFilesystem>(l, State::filesystem)?;
+    Ok(linker)
+}
+
+struct Table;
+
+impl HasData for Table {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+/// Makes sure that `directory` exists, belongs to this user, and can be written by nobody else.
+fn own_folder(directory: &Path) -> Result<(), EngineError> {
+    let wrong = |message: String| EngineError::Cache {
+        path: directory.to_owned(),
+        message,
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|error| wrong(error.to_string()))?;
+        let metadata =
+            std::fs::symlink_metadata(directory).map_err(|error| wrong(error.to_string()))?;
+        if !metadata.is_dir() {
+            return Err(wrong("it is not a folder".into()));
+        }
+        // A file of our own shows which user we are without asking the system through unsafe code.
+        let probe = tempfile::tempfile_in(directory).map_err(|error| wrong(error.to_string()))?;
+        let user = probe.metadata().map_err(|error| wrong(error.to_string()))?.uid();
+        if metadata.uid() != user {
+            return Err(wrong("it belongs to another user".into()));
+        }
+        if metadata.permissions().mode() & 0o022 != 0 {
+            return Err(wrong("others may write to it; `chmod 700` it".into()));
+        }
+    }
+    #[cfg(not(unix))]
+    std::fs::create_dir_all(directory).map_err(|error| wrong(error.to_string()))?;
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! What went wrong inside a plugin, as a report that a person can use: kind, panic message, backtrace.
+
+use serde::Serialize;
+use std::fmt;
+
+/// What kind of fault ended a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// The guest trapped: a panic, an unreachable instruction, a bad access.
+    Trap,
+    /// A limit was broken.
+    Limit,
+    /// The guest broke the contract.
+    Contract,
+    /// The host failed while serving the guest.
+    Host,
+}
+
+/// A call that did not return. The instance is gone; strikes are counted by whoever made the call.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fault {
+    /// What kind it was.
+    pub kind: FaultKind,
+    /// One sentence.
+    pub message: String,
+    /// The end of what the guest wrote to its standard error: the panic's message.
+    pub panic: Option<String>,
+    /// Function names, innermost first.
+    pub backtrace: Vec<String>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)?;
+        if let Some(panic) = self.panic.as_deref().and_then(|text| text.lines().next_back()) {
+            write!(formatter, " ({panic})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// Raised inside host functions; carried through the guest's trap so that the report can name the cause.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    /// A limit was broken.
+    #[error("{0}")]
+    Limit(String),
+    /// The host could not serve the call.
+    #[error("the host could not serve the call: {0}")]
+    Host(String),
+}
+
+const FRAMES: usize = 30;
+
+impl Fault {
+    /// Turns what a call returned into a report.
+    ///
+    /// `refused` is a growth of memory or table that was refused during the call: an allocation that fails then looks like
+    /// any other trap.
+    pub(crate) fn of_call(error: &wasmtime::Error, stderr: &str, refused: Option<String>) -> Self {
+        let (kind, message) = if let Some(broken) = error.downcast_ref::<Broken>() {
+            let kind = match broken {
+                Broken::Limit(_) => FaultKind::Limit,
+                Broken::Host(_) => FaultKind::Host,
+            };
+            (kind, format!("The plugin was stopped: {broken}."))
+        } else if let Some(refused) = refused {
+            (
+                FaultKind::Limit,
+                format!("The plugin ran out of room ({refused})."),
+            )
+        } else if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
+            let kind = match trap {
+                wasmtime::Trap::StackOverflow => FaultKind::Limit,
+                _ => FaultKind::Trap,
+            };
+            (kind, format!("The plugin trapped: {trap}."))
+        } else {
+            (FaultKind::Trap, format!("The plugin trapped: {}.", error.root_cause()))
+        };
+        let panic = Some(stderr.trim())
+            .filter(|text| !text.is_empty())
+            .map(|text| text.lines().map(|line| super::log::clean(line, 1024)).collect::<Vec<_>>().join("\n"));
+        let backtrace = error
+            .downcast_ref::<wasmtime::WasmBacktrace>()
+            .map(|backtrace| {
+                backtrace
+                    .to_string()
+                    .lines()
+                    .skip(1)
+                    .take(FRAMES)
+                    .map(|line| super::log::clean(line.trim(), 512))
+                    .collect()
+            })
+            .unwrap_or_default();
+        Self {
+            kind,
+            message,
+            panic,
+            backtrace,
+        }
+    }
+
+    pub(crate) fn new(kind: FaultKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            panic: None,
+            backtrace: Vec::new(),
+        }
+    }
+}

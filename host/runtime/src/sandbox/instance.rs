@@ -1,0 +1,553 @@
+//! One instance of a plugin, and its calls.
+//!
+//! A call ends in one of three ways: it returns; it returns the plugin's own error ([`PluginFailure`], a fact for `runs` to
+//! decide upon); or it faults, and the instance cannot be used again.
+
+use super::bindings::Plugin as World;
+use super::bindings::exports::interflow::connector::connector as exports;
+use super::bindings::interflow::connector::types;
+use super::cache::{CacheStore, CacheWrites};
+use super::fault::{Fault, FaultKind};
+use super::limiter::Usage;
+use super::log::{Listener, LogLine, clean};
+use super::meter::Meter;
+use super::sink::SinkItem;
+use super::state::State;
+use crate::egress::EgressSession;
+use crate::{Clock, Limits};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime::Store;
+
+/// What an instance is given for its life.
+pub struct Session {
+    pub(crate) egress: EgressSession,
+    pub(crate) log: Listener,
+    pub(crate) cache: Arc<dyn CacheStore>,
+}
+
+impl Session {
+    /// A session with a way out, a listener for log lines, and a cache.
+    pub fn new(
+        egress: EgressSession,
+        cache: Arc<dyn CacheStore>,
+        log: impl Fn(LogLine) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            egress,
+            log: Arc::new(log),
+            cache,
+        }
+    }
+
+    /// A session in which nothing can be reached and nothing is stored: for `describe`.
+    pub(crate) fn closed(clock: &Clock) -> Self {
+        Self::new(EgressSession::closed(clock.clone()), Arc::new(NoCache), |_| {})
+    }
+}
+
+/// A cache that holds nothing: for calls that may not keep anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoCache;
+
+impl CacheStore for NoCache {
+    fn get(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, String> {
+        Ok(vec![None; keys.len()])
+    }
+
+    fn bytes(&self) -> Result<u64, String> {
+        Ok(0)
+    }
+}
+
+/// What the plugin said about a failure; see `types.error` of the contract. Shortened, without control characters.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginFailure {
+    /// What the host has to do about it.
+    #[serde(serialize_with = "kind_as_text")]
+    pub kind: types::ErrorKind,
+    /// Stable and searchable.
+    pub code: String,
+    /// One sentence.
+    pub message: String,
+    /// What to try next.
+    pub advice: String,
+    /// The vendor's HTTP status.
+    pub http_status: Option<u16>,
+    /// Only when the vendor named a time to wait.
+    pub retry_after_ms: Option<u64>,
+}
+
+fn kind_as_text<S: serde::Serializer>(
+    kind: &types::ErrorKind,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.as_str())
+}
+
+impl types::ErrorKind {
+    /// The name of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidSettings => "invalid-settings",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not-found",
+            Self::RateLimited => "rate-limited",
+            Self::Unavailable => "unavailable",
+            Self::Malformed => "malformed",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl From<types::Error> for PluginFailure {
+    fn from(error: types::Error) -> Self {
+        Self {
+            kind: error.kind,
+            code: clean(&error.code, 64),
+            message: clean(&error.message, 600),
+            advice: clean(&error.advice, 600),
+            http_status: error.http_status,
+            retry_after_ms: error.retry_after_ms,
+        }
+    }
+}
+
+/// How a call failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CallFailure {
+    /// The plugin returned an error.
+    #[error("{} ({})", .0.message, .0.code)]
+    Plugin(PluginFailure),
+    /// The instance is gone.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// A remark about one setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Remark {
+    /// JSON pointer.
+    pub pointer: String,
+    /// One sentence.
+    pub message: String,
+}
+
+/// How a check of `test` came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It works.
+    Passed,
+    /// The vendor answered, but is busy.
+    Busy,
+    /// It does not work.
+    Failed,
+    /// Not tried, because of an earlier failure.
+    NotTried,
+}
+
+/// One check of `test`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// Its name.
+    pub id: String,
+    /// For people.
+    pub label: String,
+    /// How it came out.
+    pub outcome: Outcome,
+    /// Why.
+    pub error: Option<PluginFailure>,
+}
+
+/// Walks that may run at the same time.
+#[derive(Clone, Debug)]
+pub struct Split {
+    /// Where each starts.
+    pub parts: Vec<String>,
+    /// The cursor when all have ended.
+    pub then: String,
+}
+
+/// What a batch is asked for.
+#[derive(Clone, Debug)]
+pub struct BatchRequest {
+    /// The content type.
+    pub content_type: String,
+    /// Where to go on; `None` before the very first batch.
+    pub cursor: Option<String>,
+    /// How often this very cursor has been tried before.
+    pub attempt: u32,
+    /// The options document.
+    pub options: serde_json::Value,
+}
+
+/// The report of a batch; its schema is `wit/report.schema.json`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// Counters of the ledger, as deltas.
+    #[serde(default)]
+    pub counters: BTreeMap<String, u64>,
+    /// Objects that could not be read.
+    #[serde(default)]
+    pub set_aside: Vec<SetAside>,
+    /// Elements that the plugin did not know, with how often they came.
+    #[serde(default)]
+    pub unknown_elements: BTreeMap<String, u64>,
+    /// Things that a person should know.
+    #[serde(default)]
+    pub notices: Vec<Notice>,
+    /// The objects of the batch.
+    #[serde(default)]
+    pub seen: Vec<SeenObject>,
+    /// What was asked of the vendor.
+    #[serde(default)]
+    pub window: serde_json::Value,
+}
+
+/// An object that could not be read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SetAside {
+    /// Its identity.
+    pub object: String,
+    /// Why, searchable.
+    pub code: String,
+    /// Why, in a sentence.
+    pub message: String,
+}
+
+/// Something that a person should know about a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Searchable.
+    pub code: String,
+    /// A sentence.
+    pub message: String,
+}
+
+/// An object of a batch, with the identities of what belongs to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SeenObject {
+    /// Its identity.
+    pub object: String,
+    /// Its event time, milliseconds since 1970.
+    pub time_ms: u64,
+    /// Identities of what was emitted.
+    #[serde(default)]
+    pub emitted: Vec<String>,
+    /// Identities of what was read again unchanged and not emitted.
+    #[serde(default)]
+    pub repeated: Vec<String>,
+    /// The object goes on in the next batch.
+    #[serde(default)]
+    pub more: bool,
+}
+
+/// A batch that returned: nothing of it is durable yet.
+#[derive(Debug)]
+pub struct Collected {
+    /// The cursor behind this batch.
+    pub next: String,
+    /// There is more to collect.
+    pub more: bool,
+    /// Everything that the vendor listed is accounted for.
+    pub complete: bool,
+    /// The plugin's report.
+    pub report: Report,
+    /// What was emitted, each key once.
+    pub items: Vec<SinkItem>,
+    /// Items whose key had been emitted in this batch before.
+    pub repeated: u64,
+    /// What was written to the cache.
+    pub cache: CacheWrites,
+}
+
+/// A running plugin. Calls are serial by construction.
+pub struct Instance {
+    store: Store<State>,
+    world: World,
+    limits: Arc<Limits>,
+    clock: Clock,
+    meter: Arc<Meter>,
+    tick: Duration,
+    gone: bool,
+}
+
+impl Instance {
+    pub(super) fn new(
+        store: Store<State>,
+        world: World,
+        limits: Arc<Limits>,
+        clock: Clock,
+        meter: Arc<Meter>,
+        tick: Duration,
+    ) -> Self {
+        Self {
+            store,
+            world,
+            limits,
+            clock,
+            meter,
+            tick,
+            gone: false,
+        }
+    }
+
+    /// Whether a fault has ended this instance.
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// What it has used so far.
+    pub fn usage(&self) -> Usage {
+        let state = self.store.data();
+        Usage {
+            memory_peak_bytes: state.limiter.memory_peak as u64,
+            cpu_ms: state.cpu.total_ticks * u64::try_from(self.tick.as_millis()).unwrap_or(1),
+        }
+    }
+
+    /// Log lines that were dropped because there were too many.
+    pub fn dropped_log_lines(&self) -> u64 {
+        self.store.data().log.dropped
+    }
+
+    /// The writes of a batch whose commit is on its way: reads see them from now on.
+    pub(crate) fn set_in_flight(&mut self, writes: Arc<CacheWrites>) {
+        self.store.data_mut().cache.in_flight = writes;
+    }
+
+    async fn call<R>(
+        &mut self,
+        call: impl AsyncFnOnce(&World, &mut Store<State>) -> wasmtime::Result<R>,
+    ) -> Result<R, Fault> {
+        if self.gone {
+            return Err(Fault::new(
+                FaultKind::Host,
+                "The plugin's instance has ended; a new one is needed.",
+            ));
+        }
+        let state = self.store.data_mut();
+        state.cpu.call_ticks = 0;
+        state.limiter.refused = None;
+        state.log.begin_call();
+        state.cache.begin_call();
+        state.hooks.begin_call();
+        self.store.set_epoch_deadline(1);
+        // Gone until it has returned: a caller that drops this future leaves the store in the middle of a call.
+        self.gone = true;
+        let limit = self.limits.call_wall;
+        let (clock, meter) = (self.clock.clone(), Arc::clone(&self.meter));
+        let (started, waited) = (clock.elapsed(), meter.waited());
+        let overrun = async move {
+            loop {
+                let in_egress = meter.waited() - waited;
+                let own = (clock.elapsed() - started).saturating_sub(in_egress);
+                if own >= limit {
+                    return;
+                }
+                clock.watch(limit - own).await;
+            }
+        };
+        let result = tokio::select! {
+            biased;
+            result = call(&self.world, &mut self.store) => Some(result),
+            () = overrun => None,
+        };
+        match result {
+            Some(Ok(value)) => {
+                self.gone = false;
+                Ok(value)
+            }
+            Some(Err(error)) => {
+                let state = self.store.data_mut();
+                state.sink.discard();
+                let refused = state.limiter.refused.take();
+                Err(Fault::of_call(&error, &state.stderr.text(), refused))
+            }
+            None => Err(Fault::new(
+                FaultKind::Limit,
+                format!(
+                    "The plugin was stopped: one call may take {} s, waiting for the vendor not counted.",
+                    limit.as_secs_f32()
+                ),
+            )),
+        }
+    }
+
+    fn broken(&mut self, message: String) -> Fault {
+        self.gone = true;
+        Fault::new(FaultKind::Contract, message)
+    }
+
+    pub(crate) async fn describe(&mut self) -> Result<String, Fault> {
+        self.call(async |world, store| {
+            world
+                .interflow_connector_connector()
+                .call_describe(store)
+                .await
+        })
+        .await
+    }
+
+    /// Hands the settings over, secrets left out. `Ok` with warnings if they can be used.
+    ///
+    /// # Errors
+    /// A fault; mistakes in the settings are the inner `Err`.
+    pub async fn configure(
+        &mut self,
+        settings: &serde_json::Value,
+    ) -> Result<Result<Vec<Remark>, Vec<Remark>>, Fault> {
+        let settings = settings.to_string();
+        let result = self
+            .call(async |world, store| {
+                world
+                    .interflow_connector_connector()
+                    .call_configure(store, &settings)
+                    .await
+            })
+            .await?;
+        let remarks = |list: Vec<exports::SettingRemark>| {
+            list.into_iter()
+                .map(|remark| Remark {
+                    pointer: clean(&remark.pointer, 256),
+                    message: clean(&remark.message, 600),
+                })
+                .collect()
+        };
+        Ok(match result {
+            Ok(warnings) => Ok(remarks(warnings)),
+            Err(mistakes) => Err(remarks(mistakes)),
+        })
+    }
+
+    /// Checks authentication and connectivity.
+    ///
+    /// # Errors
+    /// A fault.
+    pub async fn test(&mut self) -> Result<Vec<Check>, Fault> {
+        let checks = self
+            .call(async |world, store| world.interflow_connector_connector().call_test(store).await)
+            .await?;
+        Ok(checks
+            .into_iter()
+            .map(|check| Check {
+                id: clean(&check.id, 64),
+                label: clean(&check.label, 200),
+                outcome: match check.outcome {
+                    exports::Outcome::Passed => Outcome::Passed,
+                    exports::Outcome::Busy => Outcome::Busy,
+                    exports::Outcome::Failed => Outcome::Failed,
+                    exports::Outcome::NotTried => Outcome::NotTried,
+                },
+                error: check.error.map(PluginFailure::from),
+            })
+            .collect())
+    }
+
+    /// Asks for walks that may run at the same time.
+    ///
+    /// # Errors
+    /// The plugin's error, or a fault.
+    pub async fn plan(
+        &mut self,
+        content_type: &str,
+        cursor: Option<&str>,
+        max_parts: u32,
+    ) -> Result<Option<Split>, CallFailure> {
+        let cursor = cursor.map(str::to_owned);
+        let result = self
+            .call(async |world, store| {
+                world
+                    .interflow_connector_connector()
+                    .call_plan(store, content_type, cursor.as_ref(), max_parts)
+                    .await
+            })
+            .await?;
+        let split = result.map_err(|error| CallFailure::Plugin(error.into()))?;
+        Ok(split.map(|split| Split {
+            parts: split.parts,
+            then: split.then,
+        }))
+    }
+
+    /// Collects one batch.
+    ///
+    /// # Errors
+    /// The plugin's error, or a fault. Nothing of the batch is kept then.
+    pub async fn collect_batch(
+        &mut self,
+        request: &BatchRequest,
+    ) -> Result<Collected, CallFailure> {
+        let wire = exports::BatchRequest {
+            content_type: request.content_type.clone(),
+            cursor: request.cursor.clone(),
+            max_items: self.limits.batch_items,
+            max_bytes: self.limits.batch_bytes,
+            soft_deadline_ms: u64::try_from(self.limits.batch_soft_deadline.as_millis())
+                .unwrap_or(u64::MAX),
+            attempt: request.attempt,
+            options: request.options.to_string(),
+        };
+        self.store.data_mut().sink.begin_batch();
+        let result = self
+            .call(async |world, store| {
+                world
+                    .interflow_connector_connector()
+                    .call_collect_batch(store, &wire)
+                    .await
+            })
+            .await?;
+        let batch = match result {
+            Ok(batch) => batch,
+            Err(error) => {
+                self.store.data_mut().sink.discard();
+                return Err(CallFailure::Plugin(error.into()));
+            }
+        };
+        let emitted = self.store.data().sink.emitted;
+        if batch.emitted != emitted {
+            return Err(self
+                .broken(format!(
+                    "The plugin reported {} items but emitted {emitted}; the batch was discarded.",
+                    batch.emitted
+                ))
+                .into());
+        }
+        for (what, size, limit) in [
+            ("cursor", batch.next.len(), self.limits.cursor_bytes),
+            ("report", batch.report.len(), self.limits.report_bytes),
+        ] {
+            if size > limit {
+                return Err(self
+                    .broken(format!(
+                        "The plugin returned a {what} of {size} bytes, at most {limit} are allowed; the batch was discarded."
+                    ))
+                    .into());
+            }
+        }
+        let report: Report = match serde_json::from_str(&batch.report) {
+            Ok(report) => report,
+            Err(error) => {
+                return Err(self
+                    .broken(format!(
+                        "The plugin returned a report that cannot be read ({error}); the batch was discarded."
+                    ))
+                    .into());
+            }
+        };
+        let state = self.store.data_mut();
+        Ok(Collected {
+            next: batch.next,
+            more: batch.more,
+            complete: batch.complete,
+            report,
+            repeated: state.sink.repeated,
+            items: state.sink.take(),
+            cache: state.cache.take_writes(),
+        })
+    }
+}

@@ -1,0 +1,87 @@
+//! Memory, tables and instances of one store: an aggregate limit, and the peak for the ledger.
+
+use crate::Limits;
+use serde::Serialize;
+use wasmtime::ResourceLimiter;
+
+/// What an instance used.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Usage {
+    /// Linear memory at its peak, in bytes.
+    pub memory_peak_bytes: u64,
+    /// CPU time in milliseconds, counted in ticks of 10 ms.
+    pub cpu_ms: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    memory_limit: usize,
+    table_limit: usize,
+    count_limit: usize,
+    memory: usize,
+    pub(crate) memory_peak: usize,
+    /// The last growth that was refused, in words: what a trap report needs to explain an allocation failure.
+    pub(crate) refused: Option<String>,
+}
+
+impl Limiter {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            memory_limit: limits.memory_bytes,
+            table_limit: limits.table_elements,
+            count_limit: limits.instances,
+            memory: 0,
+            memory_peak: 0,
+            refused: None,
+        }
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = (self.memory - current.min(self.memory)).saturating_add(desired);
+        if total > self.memory_limit {
+            self.refused = Some(format!(
+                "memory: {total} bytes wanted, {} allowed",
+                self.memory_limit
+            ));
+            return Ok(false);
+        }
+        self.memory = total;
+        self.memory_peak = self.memory_peak.max(total);
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired > self.table_limit {
+            self.refused = Some(format!(
+                "table: {desired} elements wanted, {} allowed",
+                self.table_limit
+            ));
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        self.count_limit
+    }
+
+    fn tables(&self) -> usize {
+        self.count_limit
+    }
+
+    fn memories(&self) -> usize {
+        self.count_limit
+    }
+}

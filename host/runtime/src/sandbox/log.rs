@@ -1,0 +1,83 @@
+//! A plugin's log lines: bounded in number and length, cleaned of control characters, handed to whoever listens.
+
+use super::bindings::interflow::connector::log::{Host, Level};
+use super::state::State;
+use crate::Limits;
+use std::sync::Arc;
+
+/// One line of a plugin.
+#[derive(Clone, Debug)]
+pub struct LogLine {
+    /// Its level.
+    pub level: Level,
+    /// Without control characters.
+    pub message: String,
+}
+
+/// Where a plugin's lines go.
+pub(crate) type Listener = Arc<dyn Fn(LogLine) + Send + Sync>;
+
+pub(crate) struct Log {
+    listener: Listener,
+    lines_left: u32,
+    line_bytes: usize,
+    lines_per_call: u32,
+    pub(crate) dropped: u64,
+}
+
+impl Log {
+    pub(crate) fn new(listener: Listener, limits: &Limits) -> Self {
+        Self {
+            listener,
+            lines_left: limits.log_lines,
+            lines_per_call: limits.log_lines,
+            line_bytes: limits.log_line_bytes,
+            dropped: 0,
+        }
+    }
+
+    pub(crate) fn begin_call(&mut self) {
+        self.lines_left = self.lines_per_call;
+    }
+}
+
+impl Host for State {
+    fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        let log = &mut self.log;
+        if log.lines_left == 0 {
+            log.dropped += 1;
+            return Ok(());
+        }
+        log.lines_left -= 1;
+        let message = clean(&message, log.line_bytes);
+        (log.listener)(LogLine { level, message });
+        Ok(())
+    }
+}
+
+/// One line for a person: cut at `limit` bytes, control characters (terminal escapes among them) replaced.
+pub(crate) fn clean(text: &str, limit: usize) -> String {
+    let mut cut = limit.min(text.len());
+    while !text.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    let mut clean: String = text[..cut]
+        .chars()
+        .map(|character| if character.is_control() { ' ' } else { character })
+        .collect();
+    if cut < text.len() {
+        clean.push('…');
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_replaced_and_long_lines_cut_at_a_character() {
+        assert_eq!(clean("a\x1b[31mb\nc", 100), "a [31mb c");
+        assert_eq!(clean("ééé", 3), "é…");
+    }
+}

@@ -1,0 +1,95 @@
+//! What one store holds: WASI with nothing in it, and the host's side of the contract.
+
+use super::bindings::interflow::connector::types;
+use super::cache::Cache;
+use super::clocks::Wall;
+use super::instance::Session;
+use super::limiter::Limiter;
+use super::log::Log;
+use super::sink::Sink;
+use super::stderr::Tail;
+use crate::egress::Hooks;
+use crate::{Clock, Limits};
+use std::time::Duration;
+use wasmtime::component::{HasSelf, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+pub(crate) struct State {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    pub(super) table: ResourceTable,
+    pub(super) hooks: Hooks,
+    pub(super) limiter: Limiter,
+    pub(super) clock: Clock,
+    pub(super) cpu: Cpu,
+    pub(super) log: Log,
+    pub(super) cache: Cache,
+    pub(super) sink: Sink,
+    pub(super) stderr: Tail,
+}
+
+/// CPU time in ticks of the engine's epoch.
+pub(crate) struct Cpu {
+    pub(crate) call_ticks: u64,
+    pub(crate) total_ticks: u64,
+    pub(crate) limit_ticks: u64,
+}
+
+impl State {
+    pub(super) fn new(session: Session, limits: &Limits, clock: Clock, tick: Duration) -> Self {
+        let stderr = Tail::new(limits.stderr_bytes);
+        let wasi = WasiCtx::builder()
+            .stderr(stderr.clone())
+            .stdout(Tail::new(0))
+            .wall_clock(Wall(clock.clone()))
+            .allow_tcp(false)
+            .allow_udp(false)
+            .build();
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(limits.header_bytes);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.resources);
+        Self {
+            wasi,
+            http,
+            table,
+            hooks: Hooks::new(session.egress),
+            limiter: Limiter::new(limits),
+            cpu: Cpu {
+                call_ticks: 0,
+                total_ticks: 0,
+                limit_ticks: u64::try_from(limits.call_cpu.as_nanos() / tick.as_nanos().max(1))
+                    .unwrap_or(u64::MAX),
+            },
+            log: Log::new(session.log, limits),
+            cache: Cache::new(session.cache, limits),
+            sink: Sink::new(limits),
+            clock,
+            stderr,
+        }
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.hooks,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
+
+impl types::Host for State {}
+
+pub(crate) type Own = HasSelf<State>;
