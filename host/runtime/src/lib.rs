@@ -24,7 +24,7 @@ pub mod plugins;
 pub mod runs;
 pub mod sandbox;
 pub mod settings;
-//pub mod testing;
+pub mod testing;
 
 pub use clock::Clock;
 pub use limits::Limits;

@@ -21,7 +21,7 @@ mod stderr;
 
 pub use bindings::interflow::connector::log::Level;
 pub use cache::{CacheStore, CacheWrites};
-pub use engine::Engine;
+pub use engine::{Engine, EngineError};
 pub(crate) use engine::Prepared;
 pub use fault::{Fault, FaultKind};
 pub use instance::{
