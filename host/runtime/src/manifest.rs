@@ -90,16 +90,16 @@ pub struct Roles {
     /// The vendor's address.
     pub origin: String,
     /// The account.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// The account's secret.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
     /// Minutes between runs.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
     /// The chosen content types; without it, all.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_types: Option<String>,
 }
 
@@ -111,7 +111,7 @@ pub struct Network {
     /// The requests.
     pub requests: Vec<RequestRule>,
     /// The credential, if requests carry one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialPlan>,
 }
 

@@ -1,0 +1,122 @@
+//! The contract: what was released stays usable, and the JSON documents keep to their schemas.
+
+use connector_runtime::plugins::imports;
+use connector_runtime::testing::{Bench, Script};
+use serde_json::{Value, json};
+use std::path::Path;
+use wit_parser::Resolve;
+
+const CURRENT: &str = include_str!("../../wit/connector.wit");
+
+/// Checks that `new` can replace `frozen`: it may import more and export less, and changes no type.
+fn compatible(frozen: &str, new: &str) -> anyhow::Result<()> {
+    // Two packages of one name and version would fold into one.
+    let frozen = frozen.replace("0.1.0", "0.1.0-frozen");
+    let mut resolve = Resolve::default();
+    let old = resolve.push_str("frozen.wit", &frozen)?;
+    let new = resolve.push_str("current.wit", new)?;
+    let old = resolve.select_world(&[old], Some("plugin"))?;
+    let new = resolve.select_world(&[new], Some("plugin"))?;
+    wit_component::semver_check(resolve, old, new)
+}
+
+#[test]
+fn every_released_contract_is_still_served() {
+    let released = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/released");
+    let mut versions = 0;
+    for entry in std::fs::read_dir(released).unwrap() {
+        let frozen = std::fs::read_to_string(entry.unwrap().path().join("connector.wit")).unwrap();
+        compatible(&frozen, CURRENT).unwrap();
+        versions += 1;
+    }
+    assert!(versions > 0);
+}
+
+#[test]
+fn a_new_enum_case_or_export_would_be_refused() {
+    let case = CURRENT.replace("malformed, internal }", "malformed, internal, haunted }");
+    assert_ne!(case, CURRENT);
+    compatible(CURRENT, &case).unwrap_err();
+
+    let export = CURRENT.replace("  /// The manifest, one", "  haunt: func();\n  /// The manifest, one");
+    assert_ne!(export, CURRENT);
+    compatible(CURRENT, &export).unwrap_err();
+}
+
+#[test]
+fn a_new_import_function_would_be_accepted() {
+    let import = CURRENT.replace(
+        "  remove: func(keys: list<string>);",
+        "  remove: func(keys: list<string>);\n  clear: func();",
+    );
+    assert_ne!(import, CURRENT);
+    compatible(CURRENT, &import).unwrap();
+}
+
+fn schema(name: &str) -> jsonschema::Validator {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit").join(name);
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    jsonschema::draft202012::new(&schema).unwrap()
+}
+
+fn assert_valid(schema: &jsonschema::Validator, document: &Value) {
+    let problems: Vec<_> = schema
+        .iter_errors(document)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+async fn bench(component: &Path, settings: Value) -> Bench {
+    Bench::of(component)
+        .compiled(tests::compiled())
+        .settings(settings)
+        .upstream(Script::new())
+        .open()
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_manifests_keep_to_their_schema() {
+    let schema = schema("manifest.schema.json");
+    let acme = json!({"url": "acme.example.test", "token_name": "a", "token": "b"});
+    let qualys = json!({"qualys_url": "qualysapi.example.test", "username": "a", "password": "b",
+        "content_type": ["hosts", "vulnerabilities"]});
+    for (component, settings) in [
+        (tests::acme_component(), acme),
+        (tests::qualys_component(), qualys),
+    ] {
+        let bench = bench(component, settings).await;
+        let manifest = serde_json::to_value(&bench.plugin().manifest).unwrap();
+        assert_valid(&schema, &manifest);
+        for import in &bench.plugin().imports {
+            assert!(imports::is_offered(import), "{import}");
+        }
+    }
+}
+
+#[test]
+fn a_manifest_that_asks_for_an_address_of_its_own_is_refused() {
+    let schema = schema("manifest.schema.json");
+    let mut manifest: Value =
+        serde_json::from_str(include_str!("../../fixtures/acme-scanner/src/manifest.json")).unwrap();
+    assert_valid(&schema, &manifest);
+    manifest["network"]["origin"] = json!("https://collector.example.test");
+    assert!(!schema.is_valid(&manifest));
+    let error = connector_runtime::Manifest::parse(&manifest.to_string()).unwrap_err();
+    assert!(error.to_string().contains("network.origin"), "{error}");
+}
+
+#[test]
+fn the_documents_of_a_batch_have_schemas_that_say_no() {
+    let report = schema("report.schema.json");
+    assert_valid(
+        &report,
+        &json!({"counters": {"listed": 2}, "seen": [{"object": "a1", "time_ms": 1, "repeated": ["x"]}]}),
+    );
+    assert!(!report.is_valid(&json!({"counters": {"listed": -1}})));
+    let options = schema("options.schema.json");
+    assert_valid(&options, &json!({"full": true}));
+    assert!(!options.is_valid(&json!({"full": "yes"})));
+}
