@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::mpsc;
+use std::task::{Context, Waker};
 
 use rusqlite::Connection;
 use rusqlite_migration::M;
@@ -146,22 +148,27 @@ async fn a_failing_commit_leaves_nothing() {
     journal.commit(commit(&id, "two")).await.unwrap();
 }
 
+/// Polls a call once, so that what it asks for is in the writer's queue.
+fn queued<F: Future>(call: F) -> Pin<Box<F>> {
+    let mut call = Box::pin(call);
+    let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending());
+    call
+}
+
 #[tokio::test]
 async fn commits_that_wait_share_a_transaction_and_a_bad_one_harms_no_other() {
     for bad in ["cursed", "plague"] {
         let (_dir, journal, id) = journal();
+        let (begin, begun) = mpsc::channel::<()>();
         let (release, held) = mpsc::channel::<()>();
-        let busy = tokio::spawn({
-            let journal = journal.clone();
-            async move {
-                let wait = move |_: &Connection| {
-                    held.recv().ok();
-                    Ok(())
-                };
-                journal.write(wait).await
-            }
-        });
-        tokio::task::yield_now().await;
+        let busy = queued(journal.write(move |_| {
+            begin.send(()).ok();
+            held.recv().ok();
+            Ok(())
+        }));
+        // The writer is busy from here on, so that all that follows waits.
+        begun.recv().unwrap();
         let mut waiting = Vec::new();
         for n in 0..100 {
             let batch = Commit {
@@ -169,32 +176,24 @@ async fn commits_that_wait_share_a_transaction_and_a_bad_one_harms_no_other() {
                 content_type: if n % 10 == 3 { bad } else { "hosts" }.to_owned(),
                 ..commit(&id, &n.to_string())
             };
-            let journal = journal.clone();
-            waiting.push(tokio::spawn(async move { journal.commit(batch).await }));
+            waiting.push(queued(journal.commit(batch)));
         }
         // The last of the group sees what its neighbours wrote, and that nobody else does yet.
-        let witness = tokio::spawn({
-            let journal = journal.clone();
-            async move {
-                let inside = journal.clone();
-                let look = move |connection: &Connection| {
-                    let count = |connection: &Connection| {
-                        let sql = "SELECT count(*) FROM blocks";
-                        Ok(connection.query_row(sql, [], |row| row.get::<_, i64>(0))?)
-                    };
-                    Ok((count(connection)?, inside.read(count)?))
-                };
-                journal.write(look).await
-            }
-        });
-        tokio::task::yield_now().await;
-        release.send(()).unwrap();
-        busy.await.unwrap().unwrap();
+        let inside = journal.clone();
+        let witness = queued(journal.write(move |connection| {
+            let count = |connection: &Connection| {
+                let sql = "SELECT count(*) FROM blocks";
+                Ok(connection.query_row(sql, [], |row| row.get::<_, i64>(0))?)
+            };
+            Ok((count(connection)?, inside.read(count)?))
+        }));
+        drop(release);
+        busy.await.unwrap();
         for (n, answer) in waiting.into_iter().enumerate() {
-            assert_eq!(answer.await.unwrap().is_err(), n % 10 == 3, "{bad} {n}");
+            assert_eq!(answer.await.is_err(), n % 10 == 3, "{bad} {n}");
         }
-        let seen = witness.await.unwrap().unwrap();
         // After a failure that ends the transaction, each is tried alone.
+        let seen = witness.await.unwrap();
         assert_eq!(seen, (90, if bad == "cursed" { 0 } else { 90 }));
         assert_eq!(journal.blocks(None, 0).count(), 90);
         for n in 0..100 {
@@ -202,6 +201,14 @@ async fn commits_that_wait_share_a_transaction_and_a_bad_one_harms_no_other() {
             assert_eq!(position.cursor, (n % 10 != 3).then(|| n.to_string()));
         }
     }
+}
+
+#[tokio::test]
+async fn a_write_that_nobody_waits_for_any_more_still_happens() {
+    let (dir, journal, id) = journal();
+    drop(queued(journal.commit(commit(&id, "one"))));
+    drop(journal);
+    assert_eq!(cursor(&open(dir.path()), &id), Some("one".into()));
 }
 
 #[tokio::test]
