@@ -1,0 +1,262 @@
+//! Detections: one DETECTION element becomes one record beside its host.
+//!
+//! The key of a record is the detection's identity and a hash of its vendor object in full form, so the same state always has the
+//! same key and another state another.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::hosts::{HostRecord, LABEL, Times, write_text, write_value};
+use crate::timestamp;
+use crate::tree::{Selection, View};
+
+/// An identity longer than this is replaced by its hash.
+const IDENTITY_LIMIT: usize = 200;
+
+/// What a detection is, before it is known whether it will be emitted.
+#[derive(Debug, Default)]
+pub(crate) struct Detection {
+    pub(crate) identity: String,
+    pub(crate) key: String,
+    pub(crate) time_ms: u64,
+    pub(crate) time_repaired: bool,
+    pub(crate) repaired: u64,
+    /// The vendor object in full form, its members without braces.
+    full: String,
+}
+
+#[derive(Default)]
+struct Fields<'a> {
+    unique: Option<Cow<'a, str>>,
+    qid: Option<Cow<'a, str>>,
+    severity: Option<Cow<'a, str>>,
+    status: Option<Cow<'a, str>>,
+    qds: Option<Cow<'a, str>>,
+    cves: Option<Cow<'a, str>>,
+    /// PORT, PROTOCOL, SSL, FQDN, SERVICE, INSTANCE
+    place: [Option<Cow<'a, str>>; 6],
+    /// LAST_PROCESSED, LAST_UPDATE, LAST_FOUND, FIRST_FOUND
+    times: [Option<Cow<'a, str>>; 4],
+    base: Option<Cow<'a, str>>,
+    version: Option<Cow<'a, str>>,
+    vector: Option<Cow<'a, str>>,
+    epss: Option<Cow<'a, str>>,
+}
+
+fn fields(view: View<'_>) -> Fields<'_> {
+    let mut fields = Fields::default();
+    for child in view.children(view.root()) {
+        let slot = match view.name(child) {
+            b"UNIQUE_VULN_ID" => &mut fields.unique,
+            b"QID" => &mut fields.qid,
+            b"SEVERITY" => &mut fields.severity,
+            b"STATUS" => &mut fields.status,
+            b"QDS" => &mut fields.qds,
+            b"ASSET_CVE" => &mut fields.cves,
+            b"PORT" => &mut fields.place[0],
+            b"PROTOCOL" => &mut fields.place[1],
+            b"SSL" => &mut fields.place[2],
+            b"FQDN" => &mut fields.place[3],
+            b"SERVICE" => &mut fields.place[4],
+            b"INSTANCE" => &mut fields.place[5],
+            b"LAST_PROCESSED_DATETIME" => &mut fields.times[0],
+            b"LAST_UPDATE_DATETIME" => &mut fields.times[1],
+            b"LAST_FOUND_DATETIME" => &mut fields.times[2],
+            b"FIRST_FOUND_DATETIME" => &mut fields.times[3],
+            b"QDS_FACTORS" => {
+                for factor in view.children(child) {
+                    let Some(name) = view.attribute(factor, b"name") else { continue };
+                    let slot = match name.as_ref() {
+                        "CVSS" => &mut fields.base,
+                        "CVSS_version" => &mut fields.version,
+                        "CVSS_vector" => &mut fields.vector,
+                        "epss" => &mut fields.epss,
+                        _ => continue,
+                    };
+                    if slot.is_none() {
+                        *slot = view.text(factor);
+                    }
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        if slot.is_none() {
+            *slot = view.text(child);
+        }
+    }
+    fields
+}
+
+/// Finds out what a detection is: identity, key and time.
+pub(crate) fn identify(view: View<'_>, host: &HostRecord, times: Times, detection: &mut Detection) {
+    let fields = fields(view);
+    detection.full.clear();
+    detection.repaired = view.write_full(&mut detection.full);
+    let hash = xxh3_128(detection.full.as_bytes());
+
+    detection.identity.clear();
+    if let Some(unique) = &fields.unique {
+        detection.identity.push_str(unique.trim());
+    } else {
+        let _ = write!(detection.identity, "{}:{}", host.id, fields.qid.as_deref().unwrap_or_default().trim());
+        for part in &fields.place {
+            detection.identity.push(':');
+            detection.identity.push_str(part.as_deref().unwrap_or_default().trim());
+        }
+    }
+    if detection.identity.len() > IDENTITY_LIMIT {
+        let short = format!("{}:{:032x}", host.id, xxh3_128(detection.identity.as_bytes()));
+        detection.identity = short;
+    }
+    detection.key.clear();
+    let _ = write!(detection.key, "{}-{hash:032x}", detection.identity);
+
+    let when = fields.times.iter().find_map(|time| time.as_deref());
+    (detection.time_ms, detection.time_repaired) =
+        timestamp::event_time(when, times.walk_start_ms, times.now_ms);
+}
+
+/// Appends the record of a detection that was identified just before. Returns the number of texts that were cut.
+pub(crate) fn write_record(
+    view: View<'_>,
+    host: &HostRecord,
+    detection: &Detection,
+    selection: &Selection,
+    out: &mut String,
+) -> u64 {
+    let fields = fields(view);
+    out.reserve(host.common.len() + host.vendor.len() + detection.full.len() + 512);
+    out.push('{');
+    out.push_str(&host.common);
+    out.push_str(",\"event\":{");
+    if let Some(unique) = &fields.unique {
+        write_text(out, "id", unique.trim());
+    }
+    write_text(out, "category", "vulnerability");
+    write_text(out, "type", "info");
+    let severity = fields.severity.as_deref().and_then(severity);
+    if let Some((number, word)) = severity {
+        write_value(out, "severity", number);
+        write_text(out, "severity_str", word);
+    }
+    out.push_str("},\"vulnerability\":{");
+    if let Some(qid) = &fields.qid {
+        write_text(out, "id", qid.trim());
+        write_text(out, "enumeration", "QID");
+    }
+    if let Some((_, word)) = severity {
+        write_text(out, "severity", word);
+    }
+    if let Some(status) = &fields.status {
+        write_text(out, "status", status.trim());
+    }
+    for (key, value) in [("qds", &fields.qds), ("epss", &fields.epss)] {
+        if let Some(number) = value.as_deref().and_then(number) {
+            write_value(out, key, &number);
+        }
+    }
+    let base = fields.base.as_deref().and_then(number);
+    if base.is_some() || fields.vector.is_some() {
+        write_value(out, "score", "{");
+        if let Some(base) = base {
+            write_value(out, "base", &base);
+        }
+        if let Some(version) = &fields.version {
+            let version = version.trim();
+            write_text(out, "version", version.strip_prefix(['v', 'V']).unwrap_or(version));
+        }
+        if let Some(vector) = &fields.vector {
+            write_text(out, "vector", vector.trim());
+        }
+        out.push('}');
+    }
+    out.push_str(if out.ends_with('{') { "" } else { "," });
+    out.push_str("\"scanner\":{\"vendor\":\"Qualys\"}");
+    if let Some(cves) = &fields.cves {
+        write_cves(out, cves);
+    }
+    out.push_str("},\"");
+    out.push_str(LABEL);
+    out.push_str("\":{");
+    out.push_str(&host.vendor);
+    if !host.vendor.is_empty() {
+        out.push(',');
+    }
+    let before = out.len();
+    let mut cut = 0;
+    out.push_str("\"DETECTION\":{");
+    if view.differs(selection) {
+        if selection.leave_out.iter().any(|left| left.as_slice() == ["DETECTION"]) {
+            out.truncate(if host.vendor.is_empty() { before } else { before - 1 });
+            out.push_str("}}");
+            return 0;
+        }
+        cut = view.write_selected(out, selection, &["DETECTION"]);
+    } else {
+        out.push_str(&detection.full);
+    }
+    out.push_str("}}}");
+    cut
+}
+
+fn write_cves(out: &mut String, list: &str) {
+    let mut cves: Vec<&str> = Vec::new();
+    for cve in list.split([',', ' ', '\n', '\t']).map(str::trim).filter(|cve| !cve.is_empty()) {
+        if !cves.contains(&cve) && cves.len() < 1000 {
+            cves.push(cve);
+        }
+    }
+    if cves.is_empty() {
+        return;
+    }
+    write_value(out, "cve", "[");
+    for (index, cve) in cves.iter().enumerate() {
+        out.push_str(if index == 0 { "\"" } else { ",\"" });
+        crate::text::escape_into(out, cve);
+        out.push('"');
+    }
+    out.push(']');
+}
+
+/// Qualys' level, as a number and as a word. Never computed from a score.
+fn severity(text: &str) -> Option<(&'static str, &'static str)> {
+    Some(match text.trim() {
+        "1" => ("1", "informational"),
+        "2" => ("2", "low"),
+        "3" => ("3", "medium"),
+        "4" => ("4", "high"),
+        "5" => ("5", "critical"),
+        _ => return None,
+    })
+}
+
+/// `text` as a JSON number, as it is written if that is one.
+fn number(text: &str) -> Option<Cow<'_, str>> {
+    let text = text.trim();
+    let value: f64 = text.parse().ok().filter(|value: &f64| value.is_finite())?;
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let literal = plain(whole) && plain(fraction) && (whole == "0" || !whole.starts_with('0'));
+    Some(if literal { Cow::Borrowed(text) } else { Cow::Owned(format!("{value}")) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_stays_as_written_and_is_always_json() {
+        for (text, json) in [("8.1", Some("8.1")), (" 78 ", Some("78")), ("0.01234", Some("0.01234")), ("007", Some("7")),
+            ("1e3", Some("1000")), (".5", Some("0.5")), ("8.", Some("8")), ("NaN", None), ("inf", None), ("high", None)]
+        {
+            assert_eq!(number(text).as_deref(), json, "{text}");
+            if let Some(json) = json {
+                serde_json::from_str::<serde_json::Value>(json).expect("JSON");
+            }
+        }
+    }
+}

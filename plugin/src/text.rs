@@ -1,0 +1,464 @@
+//! Text: from the bytes of an XML page to the inside of a JSON string.
+//!
+//! Promise: whatever the bytes are, the result is valid text and nothing is dropped. What is not legal is repaired, and the caller is told:
+//! a byte that is part of no UTF-8 sequence is read as Windows-1252 (the superset of Latin-1 that such bytes come from),
+//! a character that XML 1.0 forbids becomes U+FFFD, a reference to an entity that does not exist stays as it was written.
+//! Line ends become a single LF, as XML demands.
+//!
+//! Never here: entity definitions. The five predefined ones and character references are all there is.
+
+use std::borrow::Cow;
+
+use sha2::{Digest as _, Sha256};
+
+/// Longest reference that is looked for, without `&` and `;`.
+pub(crate) const REFERENCE: usize = 32;
+
+/// What 0x80 to 0x9F mean in Windows-1252; the five holes become U+FFFD.
+const WINDOWS_1252: [char; 32] = [
+    '\u{20AC}', '\u{FFFD}', '\u{201A}', '\u{0192}', '\u{201E}', '\u{2026}', '\u{2020}', '\u{2021}', '\u{02C6}',
+    '\u{2030}', '\u{0160}', '\u{2039}', '\u{0152}', '\u{FFFD}', '\u{017D}', '\u{FFFD}', '\u{FFFD}', '\u{2018}',
+    '\u{2019}', '\u{201C}', '\u{201D}', '\u{2022}', '\u{2013}', '\u{2014}', '\u{02DC}', '\u{2122}', '\u{0161}',
+    '\u{203A}', '\u{0153}', '\u{FFFD}', '\u{017E}', '\u{0178}',
+];
+
+/// True for bytes that cannot be copied into a JSON string unseen: controls, quote, backslash, and the first byte of U+FFFE/U+FFFF.
+const SPECIAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        table[byte] = true;
+        byte += 1;
+    }
+    table[b'"' as usize] = true;
+    table[b'\\' as usize] = true;
+    table[0xEF] = true;
+    table
+};
+
+pub(crate) const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// `raw` without blanks at its ends.
+pub(crate) fn trim(raw: &[u8]) -> &[u8] {
+    let start = raw.iter().position(|b| !is_blank(*b)).unwrap_or(raw.len());
+    let end = raw.iter().rposition(|b| !is_blank(*b)).map_or(start, |at| at + 1);
+    &raw[start..end]
+}
+
+/// Bytes as UTF-8; the flag says whether something had to be repaired.
+pub(crate) fn utf8(raw: &[u8]) -> (Cow<'_, str>, bool) {
+    match std::str::from_utf8(raw) {
+        Ok(text) => (Cow::Borrowed(text), false),
+        Err(_) => {
+            let mut text = String::with_capacity(raw.len() + raw.len() / 8);
+            for chunk in raw.utf8_chunks() {
+                text.push_str(chunk.valid());
+                for byte in chunk.invalid() {
+                    text.push(match byte {
+                        0x80..=0x9F => WINDOWS_1252[usize::from(byte - 0x80)],
+                        other => char::from(*other),
+                    });
+                }
+            }
+            (Cow::Owned(text), true)
+        }
+    }
+}
+
+/// True for the characters that XML 1.0 allows.
+const fn is_legal(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
+}
+
+/// What the name between `&` and `;` stands for; `None` when nothing of that name exists. The flag marks a repair.
+fn resolve(name: &str) -> Option<(char, bool)> {
+    let number = match name {
+        "amp" => return Some(('&', false)),
+        "lt" => return Some(('<', false)),
+        "gt" => return Some(('>', false)),
+        "quot" => return Some(('"', false)),
+        "apos" => return Some(('\'', false)),
+        _ => name.strip_prefix('#')?,
+    };
+    let code = match number.strip_prefix(['x', 'X']) {
+        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => u32::from_str_radix(hex, 16),
+        None if number.bytes().all(|b| b.is_ascii_digit()) => number.parse(),
+        _ => return None,
+    };
+    match code.ok().and_then(char::from_u32) {
+        Some(c) if is_legal(c) => Some((c, false)),
+        _ if number.len() < 2 && !number.bytes().any(|b| b.is_ascii_digit()) => None,
+        _ => Some(('\u{FFFD}', true)),
+    }
+}
+
+/// Appends `text` with its references resolved. Line ends are made LF first, since a referenced CR is one that was meant.
+pub(crate) fn unescape_into(out: &mut String, text: &str) -> bool {
+    let mut repaired = false;
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {
+        out.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let end = after.bytes().take(REFERENCE + 1).position(|b| matches!(b, b';' | b'&' | b'<'));
+        match end {
+            Some(end) if after.as_bytes()[end] == b';' => {
+                match resolve(&after[..end]) {
+                    Some((c, mended)) => {
+                        out.push(c);
+                        repaired |= mended;
+                    }
+                    None => {
+                        out.push('&');
+                        out.push_str(&after[..=end]);
+                        repaired = true;
+                    }
+                }
+                rest = &after[end + 1..];
+            }
+            _ => {
+                out.push('&');
+                repaired = true;
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    repaired
+}
+
+/// Text with single LF line ends and no illegal character.
+pub(crate) fn clean(text: &str) -> (Cow<'_, str>, bool) {
+    let dirty = text.bytes().any(|b| (b < 0x20 && b != b'\t' && b != b'\n') || b == 0xEF);
+    if !dirty {
+        return (Cow::Borrowed(text), false);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut repaired = false;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' => {
+                if chars.peek() != Some(&'\n') {
+                    out.push('\n');
+                }
+            }
+            c if is_legal(c) => out.push(c),
+            _ => {
+                out.push('\u{FFFD}');
+                repaired = true;
+            }
+        }
+    }
+    (Cow::Owned(out), repaired)
+}
+
+/// The text of one piece of an element: decoded, resolved, repaired.
+pub(crate) fn decode(raw: &[u8], cdata: bool) -> (Cow<'_, str>, bool) {
+    let (text, broken) = utf8(raw);
+    let (text, illegal) = match text {
+        Cow::Borrowed(text) => clean(text),
+        Cow::Owned(text) => {
+            let (cleaned, illegal) = clean(&text);
+            (Cow::Owned(cleaned.into_owned()), illegal)
+        }
+    };
+    if cdata || memchr::memchr(b'&', text.as_bytes()).is_none() {
+        return (text, broken || illegal);
+    }
+    let mut out = String::with_capacity(text.len());
+    let unresolved = unescape_into(&mut out, &text);
+    (Cow::Owned(out), broken || illegal || unresolved)
+}
+
+/// Appends `text` as the inside of a JSON string, repairing illegal characters and line ends on the way.
+pub(crate) fn escape_into(out: &mut String, text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut repaired = false;
+    let mut from = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        let byte = bytes[at];
+        if !SPECIAL[usize::from(byte)] {
+            at += 1;
+            continue;
+        }
+        let with = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\t' => "\\t",
+            b'\r' if bytes.get(at + 1) == Some(&b'\n') => "",
+            b'\r' => "\\n",
+            0xEF => {
+                if bytes.get(at + 1) == Some(&0xBF) && matches!(bytes.get(at + 2), Some(0xBE | 0xBF)) {
+                    repaired = true;
+                    out.push_str(&text[from..at]);
+                    out.push('\u{FFFD}');
+                    at += 3;
+                    from = at;
+                } else {
+                    at += 1;
+                }
+                continue;
+            }
+            _ => {
+                repaired = true;
+                "\u{FFFD}"
+            }
+        };
+        out.push_str(&text[from..at]);
+        out.push_str(with);
+        at += 1;
+        from = at;
+    }
+    out.push_str(&text[from..]);
+    repaired
+}
+
+/// Appends raw element text as the inside of a JSON string; `raw` is trimmed by the caller.
+pub(crate) fn write_raw(out: &mut String, raw: &[u8], cdata: bool) -> bool {
+    if !cdata && memchr::memchr(b'&', raw).is_some() {
+        let (text, repaired) = decode(raw, false);
+        return escape_into(out, &text) || repaired;
+    }
+    let (text, broken) = utf8(raw);
+    escape_into(out, &text) || broken
+}
+
+/// The longest start of `text` of at most `limit` bytes that ends at a character.
+pub(crate) fn cut(text: &str, limit: usize) -> &str {
+    if text.len() <= limit {
+        return text;
+    }
+    let mut end = limit;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut out = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    out
+}
+
+/// SHA-256 of a text.
+pub(crate) fn sha256(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// A text too long to be held: its start, its length and its hash.
+#[derive(Debug, Clone)]
+pub(crate) struct LongText {
+    /// Where in the window it stood (its bytes have been taken out).
+    pub(crate) offset: usize,
+    /// The decoded start, at least as much as any limit asks for.
+    pub(crate) kept: String,
+    /// Length of the whole decoded text in bytes.
+    pub(crate) length: u64,
+    /// SHA-256 of the whole decoded text.
+    pub(crate) sha256: [u8; 32],
+    /// Whether something in it had to be repaired.
+    pub(crate) repaired: bool,
+}
+
+/// Takes a text piece by piece and keeps only its start and its digest. Gives exactly what reading the text at once would give.
+pub(crate) struct LongTextReader {
+    limit: usize,
+    state: State,
+    /// The state behind the last piece that is sure to belong to the text: blanks at its end may not.
+    sure: State,
+    kept: String,
+    held: Vec<u8>,
+    repaired: bool,
+}
+
+#[derive(Clone, Default)]
+struct State {
+    hash: Sha256,
+    length: u64,
+    kept: usize,
+}
+
+impl LongTextReader {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            state: State::default(),
+            sure: State::default(),
+            kept: String::new(),
+            held: Vec::new(),
+            repaired: false,
+        }
+    }
+
+    /// Takes the next bytes; `last` when the token (text or CDATA section) ends with them.
+    pub(crate) fn feed(&mut self, raw: &[u8], cdata: bool, last: bool) {
+        let held = std::mem::take(&mut self.held);
+        let joined;
+        let raw = if held.is_empty() {
+            raw
+        } else {
+            joined = [held.as_slice(), raw].concat();
+            joined.as_slice()
+        };
+        let end = if last { raw.len() } else { raw.len() - unfinished(raw, cdata) };
+        let (text, repaired) = decode(&raw[..end], cdata);
+        self.repaired |= repaired;
+        self.push(&text, cdata);
+        self.held.extend_from_slice(&raw[end..]);
+    }
+
+    fn push(&mut self, text: &str, cdata: bool) {
+        let is_blank = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r');
+        let mut text = text;
+        if self.state.length == 0 && !cdata {
+            text = text.trim_start_matches(is_blank);
+        }
+        let sure = if cdata { text } else { text.trim_end_matches(is_blank) };
+        if !sure.is_empty() {
+            self.add(sure);
+            self.sure = self.state.clone();
+        }
+        if sure.len() < text.len() {
+            self.add(&text[sure.len()..]);
+        }
+    }
+
+    fn add(&mut self, text: &str) {
+        self.state.hash.update(text.as_bytes());
+        self.state.length += text.len() as u64;
+        // Once something was cut off, the start is complete and nothing may be appended behind the gap.
+        if self.kept.len() as u64 + text.len() as u64 == self.state.length {
+            self.kept.push_str(cut(text, self.limit - self.kept.len()));
+        }
+        self.state.kept = self.kept.len();
+    }
+
+    /// The finished text; `None` when there was nothing but blanks.
+    pub(crate) fn finish(mut self, offset: usize) -> Option<LongText> {
+        self.kept.truncate(self.sure.kept.min(self.kept.len()));
+        (self.sure.length > 0).then(|| LongText {
+            offset,
+            kept: self.kept,
+            length: self.sure.length,
+            sha256: self.sure.hash.finalize().into(),
+            repaired: self.repaired,
+        })
+    }
+}
+
+/// How many bytes at the end of a piece must wait for what follows: a split character, a CR, the start of a reference.
+fn unfinished(raw: &[u8], cdata: bool) -> usize {
+    let len = raw.len();
+    if raw.last() == Some(&b'\r') {
+        return 1;
+    }
+    for back in 1..=len.min(3) {
+        let byte = raw[len - back];
+        let needs = match byte {
+            0xC2..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xF4 => 4,
+            0x80..=0xBF => continue,
+            _ => break,
+        };
+        if needs > back {
+            return back;
+        }
+        break;
+    }
+    if !cdata {
+        let window = &raw[len.saturating_sub(REFERENCE + 2)..];
+        if let Some(at) = memchr::memrchr(b'&', window)
+            && memchr::memchr(b';', &window[at..]).is_none()
+        {
+            return window.len() - at;
+        }
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_in_pieces(raw: &[u8], cdata: bool, size: usize, limit: usize) -> Option<LongText> {
+        let mut reader = LongTextReader::new(limit);
+        let mut pieces = raw.chunks(size).peekable();
+        while let Some(piece) = pieces.next() {
+            reader.feed(piece, cdata, pieces.peek().is_none());
+        }
+        reader.finish(0)
+    }
+
+    #[test]
+    fn a_long_text_read_in_pieces_is_the_text_read_at_once() {
+        let raw = "  a\r\nb\u{1} \u{20AC}&amp;&#x41;&nope;&&lt; \u{FFFE}\u{1F600}  c \r\n ".as_bytes();
+        let mut broken = raw.to_vec();
+        broken.extend_from_slice(b"caf\xE9 \xC3");
+        for bytes in [raw, &broken] {
+            for cdata in [false, true] {
+                let (whole, repaired) = decode(bytes, cdata);
+                let whole = if cdata { whole.as_ref() } else { whole.trim_matches([' ', '\n', '\t']) };
+                for size in 1..=bytes.len() {
+                    let long = read_in_pieces(bytes, cdata, size, 1 << 20).expect("text");
+                    assert_eq!(long.kept, whole, "pieces of {size}");
+                    assert_eq!(long.length, whole.len() as u64);
+                    assert_eq!(long.sha256, sha256(whole));
+                    assert_eq!(long.repaired, repaired);
+                    let short = read_in_pieces(bytes, cdata, size, 9).expect("text");
+                    assert_eq!(short.kept, cut(whole, 9), "pieces of {size}");
+                    assert_eq!(short.sha256, sha256(whole));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn blanks_alone_are_no_text() {
+        assert!(read_in_pieces(b" \n\t \r\n", false, 2, 100).is_none());
+    }
+
+    #[test]
+    fn quirk_11_illegal_characters_become_the_replacement_character() {
+        let (text, repaired) = decode(b"a\x01b&#x1;c&#0;d\xEF\xBF\xBFe", false);
+        assert_eq!(text, "a\u{FFFD}b\u{FFFD}c\u{FFFD}d\u{FFFD}e");
+        assert!(repaired);
+        let mut json = String::new();
+        assert!(write_raw(&mut json, b"a\x00\xEF\xBF\xBEb", true));
+        assert_eq!(json, "a\u{FFFD}\u{FFFD}b");
+    }
+
+    #[test]
+    fn quirk_12_bytes_that_are_not_utf8_are_read_as_windows_1252_and_the_rest_stays() {
+        let (text, repaired) = utf8(b"caf\xE9 \xE2\x82\xAC \x93q\x94");
+        assert_eq!(text, "caf\u{E9} \u{20AC} \u{201C}q\u{201D}");
+        assert!(repaired);
+    }
+
+    #[test]
+    fn an_escaped_text_parses_back_to_the_cleaned_text() {
+        let text = "tab\t line\r\nnext\rlast \"q\" \\ \u{FEFF}\u{FFFD}\u{10FFFF}\u{7}";
+        let mut json = String::from("\"");
+        escape_into(&mut json, text);
+        json.push('"');
+        let back: String = serde_json::from_str(&json).expect("a JSON string");
+        assert_eq!(back, clean(text).0);
+    }
+
+    #[test]
+    fn references_to_nothing_stay_as_they_are_written() {
+        let (text, repaired) = decode(b"a &nbsp; b & c &amp; &#65; &#x; &", false);
+        assert_eq!(text, "a &nbsp; b & c & A &#x; &");
+        assert!(repaired);
+    }
+}

@@ -1,0 +1,373 @@
+//! XML tokens: where a tag, a text, a CDATA section or a comment ends in a buffer.
+//!
+//! One grammar for everything that reads a page: the window that looks for complete hosts and the tree that is made of them use this same
+//! function, so they cannot disagree about where something ends. (A library reader would need the window as well, and refuses
+//! bytes that are not UTF-8 instead of letting them be repaired; the tests compare this one with quick-xml.)
+//!
+//! Never here: entities, name spaces, anything that fetches.
+
+/// What a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Character data up to the next `<`.
+    Text,
+    /// `<![CDATA[...]]>`.
+    CData,
+    /// `<!--...-->`.
+    Comment,
+    /// `<?...?>`, the XML declaration included.
+    Instruction,
+    /// `<!DOCTYPE ...>`.
+    Doctype,
+    /// `<NAME ...>`, or `<NAME .../>` when `empty`.
+    Start {
+        /// Ends with `/>`.
+        empty: bool,
+    },
+    /// `</NAME>`.
+    End,
+}
+
+/// A token that begins where the scan began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Token {
+    pub(crate) kind: Kind,
+    /// Behind its last byte.
+    pub(crate) end: usize,
+    /// The name of a tag; the inside of a CDATA section; else empty.
+    pub(crate) from: usize,
+    /// End of `from`.
+    pub(crate) to: usize,
+}
+
+/// The result of a scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scan {
+    /// A complete token.
+    Token(Token),
+    /// The buffer ends inside the token.
+    More,
+    /// Not XML, and why.
+    Bad(&'static str),
+}
+
+const fn token(kind: Kind, end: usize, from: usize, to: usize) -> Scan {
+    Scan::Token(Token { kind, end, from, to })
+}
+
+const fn starts_name(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_' || byte == b':' || byte >= 0x80
+}
+
+/// True for the bytes a name may go on with. Above ASCII everything passes here; that it is UTF-8 is checked when a name is used.
+const fn is_name(byte: u8) -> bool {
+    starts_name(byte) || byte.is_ascii_digit() || byte == b'-' || byte == b'.'
+}
+
+/// The token at `at`; `at` must lie inside the buffer.
+pub(crate) fn scan(buf: &[u8], at: usize) -> Scan {
+    let rest = &buf[at..];
+    if rest[0] != b'<' {
+        return match memchr::memchr(b'<', rest) {
+            Some(len) => token(Kind::Text, at + len, at, at + len),
+            None => Scan::More,
+        };
+    }
+    match rest.get(1) {
+        None => Scan::More,
+        Some(b'!') => scan_declaration(buf, at),
+        Some(b'?') => match find(rest, 2, b'?', b">") {
+            Some(len) => token(Kind::Instruction, at + len, at, at),
+            None => Scan::More,
+        },
+        Some(b'/') => scan_end(buf, at),
+        Some(byte) if starts_name(*byte) => scan_start(buf, at),
+        Some(_) => Scan::Bad("a `<` that begins no tag"),
+    }
+}
+
+/// Behind the first place from `from` on where `first` is followed by `then`.
+fn find(rest: &[u8], from: usize, first: u8, then: &[u8]) -> Option<usize> {
+    let mut at = from;
+    while let Some(step) = memchr::memchr(first, &rest[at..]) {
+        let end = at + step + 1;
+        if rest[end..].starts_with(then) {
+            return Some(end + then.len());
+        }
+        at = end;
+    }
+    None
+}
+
+fn scan_declaration(buf: &[u8], at: usize) -> Scan {
+    const CDATA: &[u8] = b"<![CDATA[";
+    let rest = &buf[at..];
+    if rest.starts_with(b"<!--") {
+        return match find(rest, 4, b'-', b"->") {
+            Some(len) => token(Kind::Comment, at + len, at, at),
+            None => Scan::More,
+        };
+    }
+    if rest.starts_with(CDATA) {
+        return match find(rest, CDATA.len(), b']', b"]>") {
+            Some(len) => token(Kind::CData, at + len, at + CDATA.len(), at + len - 3),
+            None => Scan::More,
+        };
+    }
+    let head = &rest[..rest.len().min(9)];
+    if head.eq_ignore_ascii_case(b"<!DOCTYPE") {
+        return scan_doctype(buf, at);
+    }
+    let begins = |whole: &[u8]| head.len() < whole.len() && head.eq_ignore_ascii_case(&whole[..head.len()]);
+    if begins(b"<!--") || begins(CDATA) || begins(b"<!DOCTYPE") {
+        return Scan::More;
+    }
+    Scan::Bad("a `<!` that begins neither a comment nor a CDATA section")
+}
+
+fn scan_doctype(buf: &[u8], at: usize) -> Scan {
+    let mut pos = at + 9;
+    let mut subset = false;
+    while let Some(byte) = buf.get(pos) {
+        match byte {
+            b'"' | b'\'' => match memchr::memchr(*byte, &buf[pos + 1..]) {
+                Some(len) => pos += len + 1,
+                None => return Scan::More,
+            },
+            b'<' if buf[pos..].starts_with(b"<!--") => match find(&buf[pos..], 4, b'-', b"->") {
+                Some(len) => pos += len - 1,
+                None => return Scan::More,
+            },
+            b'[' => subset = true,
+            b']' => subset = false,
+            b'>' if !subset => return token(Kind::Doctype, pos + 1, at + 9, pos),
+            _ => {}
+        }
+        pos += 1;
+    }
+    Scan::More
+}
+
+fn scan_end(buf: &[u8], at: usize) -> Scan {
+    let from = at + 2;
+    let mut to = from;
+    while buf.get(to).is_some_and(|b| is_name(*b)) {
+        to += 1;
+    }
+    let mut end = to;
+    while buf.get(end).is_some_and(|b| b.is_ascii_whitespace()) {
+        end += 1;
+    }
+    match buf.get(end) {
+        None => Scan::More,
+        Some(b'>') if to > from => token(Kind::End, end + 1, from, to),
+        Some(_) => Scan::Bad("an end tag that does not end"),
+    }
+}
+
+fn scan_start(buf: &[u8], at: usize) -> Scan {
+    let from = at + 1;
+    let mut to = from;
+    while buf.get(to).is_some_and(|b| is_name(*b)) {
+        to += 1;
+    }
+    match buf.get(to) {
+        None => return Scan::More,
+        Some(b'>') => return token(Kind::Start { empty: false }, to + 1, from, to),
+        Some(b'/' | b' ' | b'\t' | b'\n' | b'\r') => {}
+        Some(_) => return Scan::Bad("a character that no name may have"),
+    }
+    let mut pos = to;
+    loop {
+        let Some(step) = memchr::memchr3(b'>', b'"', b'\'', &buf[pos..]) else {
+            return Scan::More;
+        };
+        pos += step;
+        if buf[pos] == b'>' {
+            return token(Kind::Start { empty: buf[pos - 1] == b'/' }, pos + 1, from, to);
+        }
+        match memchr::memchr(buf[pos], &buf[pos + 1..]) {
+            Some(len) => pos += len + 2,
+            None => return Scan::More,
+        }
+    }
+}
+
+/// The attributes of a start tag: `inside` is what stands between its name and its `>` or `/>`.
+pub(crate) struct Attributes<'a> {
+    inside: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Attributes<'a> {
+    pub(crate) const fn new(inside: &'a [u8]) -> Self {
+        Self { inside, at: 0 }
+    }
+}
+
+/// Ranges of name and value, relative to `inside`.
+pub(crate) type Attribute = (std::ops::Range<usize>, std::ops::Range<usize>);
+
+impl Iterator for Attributes<'_> {
+    type Item = Result<Attribute, &'static str>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let skip = |mut at: usize, inside: &[u8]| {
+            while inside.get(at).is_some_and(u8::is_ascii_whitespace) {
+                at += 1;
+            }
+            at
+        };
+        let from = skip(self.at, self.inside);
+        if from == self.inside.len() {
+            return None;
+        }
+        self.at = self.inside.len();
+        let mut to = from;
+        while self.inside.get(to).is_some_and(|b| is_name(*b)) {
+            to += 1;
+        }
+        let equals = skip(to, self.inside);
+        if to == from || from == self.at || self.inside.get(equals) != Some(&b'=') {
+            return Some(Err("an attribute without a value"));
+        }
+        let open = skip(equals + 1, self.inside);
+        let Some(quote @ (b'"' | b'\'')) = self.inside.get(open) else {
+            return Some(Err("an attribute value without quotes"));
+        };
+        let Some(len) = memchr::memchr(*quote, &self.inside[open + 1..]) else {
+            return Some(Err("an attribute value that does not end"));
+        };
+        let close = open + 1 + len;
+        if memchr::memchr(b'<', &self.inside[open + 1..close]).is_some() {
+            return Some(Err("a `<` in an attribute value"));
+        }
+        self.at = close + 1;
+        Some(Ok((from..to, open + 1..close)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quick_xml::Reader;
+    use quick_xml::events::Event;
+
+    /// Kind letter, name or content of every token; `Err` at the first thing that is not well-formed.
+    fn ours(xml: &str) -> Result<Vec<(char, String)>, ()> {
+        let buf = xml.as_bytes();
+        let mut out = Vec::new();
+        let mut at = 0;
+        while at < buf.len() {
+            let token = match scan(buf, at) {
+                Scan::Token(token) => token,
+                Scan::More if buf[at] != b'<' => Token { kind: Kind::Text, end: buf.len(), from: at, to: buf.len() },
+                Scan::More | Scan::Bad(_) => return Err(()),
+            };
+            let inside = &xml[token.from..token.to];
+            match token.kind {
+                Kind::Text => out.push(('t', inside.to_owned())),
+                Kind::CData => out.push(('d', inside.to_owned())),
+                Kind::Comment => out.push(('c', String::new())),
+                Kind::Instruction => out.push(('i', String::new())),
+                Kind::Doctype => out.push(('y', String::new())),
+                Kind::End => out.push(('e', inside.to_owned())),
+                Kind::Start { empty } => {
+                    let tail = token.end - if empty { 2 } else { 1 };
+                    let inner = &xml[token.to..tail];
+                    let mut text = inside.to_owned();
+                    for attribute in Attributes::new(inner.as_bytes()) {
+                        let (name, value) = attribute.map_err(|_| ())?;
+                        text.push_str(&format!("|{}={}", &inner[name], &inner[value]));
+                    }
+                    out.push((if empty { 'm' } else { 's' }, text));
+                }
+            }
+            at = token.end;
+        }
+        Ok(out)
+    }
+
+    fn theirs(xml: &str) -> Result<Vec<(char, String)>, ()> {
+        let mut reader = Reader::from_str(xml);
+        reader.config_mut().check_end_names = false;
+        reader.config_mut().allow_unmatched_ends = true;
+        reader.config_mut().allow_dangling_amp = true;
+        let mut out: Vec<(char, String)> = Vec::new();
+        loop {
+            let tag = |start: &quick_xml::events::BytesStart<'_>| -> Result<String, ()> {
+                let mut text = start.name().as_ref().to_owned();
+                for attribute in start.attributes().with_checks(false) {
+                    let attribute = attribute.map_err(|_| ())?;
+                    text.push_str(&format!("|{}={}", attribute.key.as_ref(), attribute.value));
+                }
+                Ok(text)
+            };
+            match reader.read_event().map_err(|_| ())? {
+                Event::Eof => return Ok(out),
+                Event::Start(start) => out.push(('s', tag(&start)?)),
+                Event::Empty(start) => out.push(('m', tag(&start)?)),
+                Event::End(end) => out.push(('e', end.name().as_ref().to_owned())),
+                Event::CData(data) => out.push(('d', data.into_inner().into_owned())),
+                Event::Comment(_) => out.push(('c', String::new())),
+                Event::PI(_) | Event::Decl(_) => out.push(('i', String::new())),
+                Event::DocType(_) => out.push(('y', String::new())),
+                // References are separate events there and part of the text here.
+                event @ (Event::Text(_) | Event::GeneralRef(_)) => {
+                    let piece = match event {
+                        Event::Text(text) => text.into_inner().into_owned(),
+                        Event::GeneralRef(name) => format!("&{};", name.into_inner()),
+                        _ => String::new(),
+                    };
+                    match out.last_mut() {
+                        Some(('t', text)) => text.push_str(&piece),
+                        _ => out.push(('t', piece)),
+                    }
+                }
+            }
+        }
+    }
+
+    const PIECES: [&str; 24] = [
+        "<A>", "</A>", "<B x=\"1\">", "<B x='a>b' y = \"'\" />", "<C/>", "</B >", "<D\n>", "text", "&amp;", " ",
+        "<![CDATA[x]]>", "<![CDATA[</A>]]]]>", "<![CDATA[]]>", "<!-- a > b -->", "<!---->", "<?pi a?>", "&#10;", "]]>",
+        "\u{e9}", "<E.f-g_h:i>", ">", "\"", "<!DOCTYPE A SYSTEM \"u\">", "</E.f-g_h:i>",
+    ];
+
+    #[test]
+    fn tokens_are_those_of_a_reference_reader() {
+        // Every pair, and a long pseudo-random walk over the pieces.
+        for a in PIECES {
+            for b in PIECES {
+                let xml = format!("{a}{b}");
+                assert_eq!(ours(&xml), theirs(&xml), "{xml}");
+            }
+        }
+        let mut seed = 7_u64;
+        for _ in 0..3000 {
+            let mut xml = String::new();
+            for _ in 0..12 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                xml.push_str(PIECES[(seed >> 33) as usize % PIECES.len()]);
+            }
+            assert_eq!(ours(&xml), theirs(&xml), "{xml}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_cut_anywhere_asks_for_more() {
+        for whole in ["<!-- c -->", "<![CDATA[x]]>", "<A b=\"c>\">", "</A >", "<?p ?>", "<!DOCTYPE A [ <!-- > --> ]>"] {
+            for len in 1..whole.len() {
+                assert_eq!(scan(&whole.as_bytes()[..len], 0), Scan::More, "{}", &whole[..len]);
+            }
+            assert!(matches!(scan(whole.as_bytes(), 0), Scan::Token(token) if token.end == whole.len()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_markup_is_refused() {
+        for bad in ["< A>", "<1>", "<!A>", "</>", "</A b>", "<A\u{7}>", "<a=b>"] {
+            assert!(matches!(scan(bad.as_bytes(), 0), Scan::Bad(_)), "{bad}");
+        }
+    }
+}
