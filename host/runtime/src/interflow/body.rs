@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::envelope::ENVELOPE_FIELDS;
 use super::limits::{ItemLimits, Refusal};
-use super::text::{Fault, fingerprint, shown, string_end, unescaped};
+use super::text::{Fault, Fingerprint, shown, string_end, unescaped};
 
 /// What the check learned, so that the envelope needs no second parse. It belongs to the body it was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,7 @@ pub fn check(body: &str, limits: &ItemLimits) -> Result<Facts, Refusal> {
         at: 0,
         spaced: false,
         depth: limits.depth,
+        fingerprint: Fingerprint::new(),
         levels: Vec::with_capacity(8),
         keys: Vec::with_capacity(64),
     }
@@ -90,6 +91,7 @@ struct Reader<'a> {
     at: usize,
     spaced: bool,
     depth: usize,
+    fingerprint: Fingerprint,
     levels: Vec<Level>,
     keys: Vec<Key>,
 }
@@ -245,7 +247,7 @@ impl Reader<'_> {
                 return Err(Refusal::EnvelopeField { key: shown(raw) });
             }
         }
-        let print = fingerprint(key.as_bytes());
+        let print = self.fingerprint.of(key.as_bytes());
         let keys_from = self.levels.last().map_or(0, |level| level.keys_from);
         let neighbours = &self.keys[keys_from..];
         if neighbours.len() < FEW {

@@ -156,29 +156,55 @@ fn unicode(escape: &str) -> (char, usize) {
     )
 }
 
-/// A number that equal keys share. Seeded once per process, so that nobody can prepare keys that collide.
-pub(super) fn fingerprint(key: &[u8]) -> u64 {
-    static SEED: LazyLock<[u64; 2]> = LazyLock::new(|| {
-        let random = RandomState::new();
-        [random.hash_one(0) | 1, random.hash_one(1)]
-    });
-    let [factor, start] = *SEED;
-    let fold = |state: u64, word: u64| {
-        let product = u128::from(state ^ word) * u128::from(factor);
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "both halves of the product are wanted"
-        )]
-        let halves = (product as u64) ^ ((product >> 64) as u64);
-        halves
-    };
-    let (words, rest) = key.as_chunks::<8>();
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let state = words.iter().fold(start ^ key.len() as u64, |state, word| {
-        fold(state, u64::from_le_bytes(*word))
-    });
-    fold(fold(state, u64::from_le_bytes(last)), start)
+/// Makes numbers that equal keys share. Seeded once per process, so that nobody can prepare keys that collide.
+#[derive(Clone, Copy)]
+pub(super) struct Fingerprint {
+    factor: u64,
+    start: u64,
+}
+
+impl Fingerprint {
+    pub(super) fn new() -> Self {
+        static SEED: LazyLock<Fingerprint> = LazyLock::new(|| {
+            let random = RandomState::new();
+            Fingerprint {
+                factor: random.hash_one(0) | 1,
+                start: random.hash_one(1),
+            }
+        });
+        *SEED
+    }
+
+    pub(super) fn of(self, key: &[u8]) -> u64 {
+        let (words, _) = key.as_chunks::<8>();
+        let state = words
+            .iter()
+            .fold(self.start ^ key.len() as u64, |state, word| {
+                self.mixed(state, u64::from_le_bytes(*word))
+            });
+        self.mixed(self.mixed(state, last_word(key)), self.start)
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "both halves of the product are wanted"
+    )]
+    fn mixed(self, state: u64, word: u64) -> u64 {
+        let product = u128::from(state ^ word) * u128::from(self.factor);
+        (product as u64) ^ ((product >> 64) as u64)
+    }
+}
+
+/// The last eight bytes, or all of a shorter key. Parts of it may be read twice: the length is mixed in beside it.
+fn last_word(key: &[u8]) -> u64 {
+    if let Some(word) = key.last_chunk::<8>() {
+        return u64::from_le_bytes(*word);
+    }
+    if let (Some(first), Some(last)) = (key.first_chunk::<4>(), key.last_chunk::<4>()) {
+        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+    }
+    key.iter()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// A key for a sentence: quoted, and no longer than a line.
