@@ -37,13 +37,9 @@ impl Origin {
     /// # Errors
     /// If the rest is not an origin; the message continues a sentence that begins with the setting's name.
     pub fn parse(text: &str, insecure_loopback: bool) -> Result<Self, OriginError> {
-        let text = text.trim().trim_end_matches('/');
-        let with_scheme = if text.contains("://") {
-            text.to_owned()
-        } else {
-            format!("https://{text}")
-        };
-        let url = Url::parse(&with_scheme).map_err(|error| OriginError::Syntax(error.to_string()))?;
+        let (scheme, rest) = text.trim().split_once("://").unwrap_or(("https", text.trim()));
+        let url = format!("{scheme}://{}", rest.trim_end_matches('/'));
+        let url = Url::parse(&url).map_err(|error| OriginError::Syntax(error.to_string()))?;
         let host = match url.host() {
             Some(host) => host,
             None => return Err(OriginError::Syntax("it names no host".into())),
