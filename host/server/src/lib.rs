@@ -1,1 +1,85 @@
-//! Placeholder.
+//! The connector host's command line: reads definitions and configuration, puts the runtime together, and runs one command.
+//!
+//! ```text
+//! raw arguments ──▶ checked arguments ──▶ configuration, definition ──▶ host (assembled) ──▶ command ──▶ answer
+//! ```
+//!
+//! Promises: every mistake in configuration or usage is found before anything is sent, named with its file, key and remedy,
+//! all at once, and ends with exit code 2; a run that failed or is incomplete ends with 1; with `--json`, standard output
+//! carries exactly one JSON object (`export` carries its records instead). The value of a secret is never printed.
+//!
+//! No vendor here: whatever is particular to one stands in its plugin's manifest.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod arguments;
+mod commands;
+mod config;
+mod definition;
+mod document;
+mod failure;
+mod figures;
+mod host;
+mod http_help;
+mod log;
+mod progress;
+mod report;
+
+use answer::Answer;
+use arguments::{Arguments, Command, PluginsCommand};
+use failure::Failure;
+use indicatif::MultiProgress;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long threads that are still busy (a name being looked up, a block being compressed) may hold up the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Runs one command. `arguments` are those of a process, its name first.
+///
+/// Exit codes: 0 done; 1 the run failed, is incomplete or was put off; 2 a mistake in configuration or usage that was found
+/// before anything was sent.
+///
+/// ```no_run
+/// # fn main() -> std::process::ExitCode {
+/// connector_host::run(["connector-host", "plugins", "list", "--json"].map(Into::into))
+/// # }
+/// ```
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let raw: Vec<OsString> = arguments.into_iter().collect();
+    let json = arguments::asks_for_json(&raw);
+    let answer = match Arguments::read(&raw) {
+        Ok(arguments) => execute(&arguments),
+        Err(refused) if refused.is_help() => return refused.show(),
+        Err(refused) if json => Err(Failure::Usage(refused.sentence())),
+        Err(refused) => return refused.show(),
+    };
+    answer.unwrap_or_else(Answer::of_failure).print(json)
+}
+
+fn execute(arguments: &Arguments) -> Result<Answer, Failure> {
+    let screen = MultiProgress::new();
+    log::start(arguments, &screen)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)))
+        .enable_all()
+        .build()
+        .map_err(Failure::Threads)?;
+    let answer = runtime.block_on(dispatch(arguments, &screen));
+    runtime.shutdown_timeout(LAST_WORDS);
+    answer
+}
+
+async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answer, Failure> {
+    let global = &arguments.global;
+    match &arguments.command {
+        Command::Plugins(PluginsCommand::List) => commands::plugins::list(global).await,
+        Command::Plugins(PluginsCommand::Inspect { file }) => {
+            commands::plugins::inspect(global, file).await
+        }
+        Command::Test { definition } => commands::test::run(global, definition).await,
+        Command::Collect(collect) => commands::collect::run(global, collect, screen).await,
+        Command::Export { index } => commands::export::run(global, *index),
+    }
+}

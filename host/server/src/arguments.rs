@@ -1,0 +1,245 @@
+//! The command line, checked: what was asked for, as types.
+//!
+//! Global flags may stand before or after the command. A mistake ends with exit code 2 and the parser's own sentence.
+
+use crate::figures;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use connector_runtime::interflow::Index;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The variable that sets the log's level.
+pub(crate) const LOG_VARIABLE: &str = "CONNECTOR_HOST_LOG";
+/// Longer than anybody means.
+const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Runs connector plugins (WebAssembly components) in a sandbox and keeps what they collect.
+#[derive(Debug, Parser)]
+#[command(name = "connector-host", version, about, propagate_version = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// Where the journal and compiled plugins are kept [default: $XDG_DATA_HOME/connector-host or
+    /// ~/.local/share/connector-host]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Where the plugins (*.wasm) lie [default: `plugins` in the data directory]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) plugins: Option<PathBuf>,
+    /// The host's configuration [default: `host.toml` in the data directory, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one machine-readable JSON result on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Allow connections to loopback addresses, and http:// to them
+    #[arg(long, global = true)]
+    pub(crate) insecure_loopback: bool,
+    /// What is logged on standard error: error, warn, info, debug, trace, or a filter like
+    /// `info,connector_runtime=debug` [default: warn]
+    #[arg(long, global = true, value_name = "LEVEL", env = LOG_VARIABLE)]
+    pub(crate) log: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show which plugins are there
+    #[command(subcommand)]
+    Plugins(PluginsCommand),
+    /// Check a connector's credentials and connectivity; nothing is stored
+    Test {
+        /// The connector's definition
+        #[arg(value_name = "CONNECTOR.toml")]
+        definition: PathBuf,
+    },
+    /// Collect every chosen content type of a connector once
+    Collect(Collect),
+    /// Write the records of one index to standard output, one JSON object a line
+    Export {
+        /// The index
+        #[arg(long)]
+        index: ExportIndex,
+    },
+}
+
+/// What to show of plugins.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginsCommand {
+    /// List the files of the plugin directory, each with its verdict
+    List,
+    /// Show what one plugin says about itself and what it asks for
+    Inspect {
+        /// The component
+        #[arg(value_name = "FILE.wasm")]
+        file: PathBuf,
+    },
+}
+
+/// How to collect.
+#[derive(Debug, Args)]
+pub(crate) struct Collect {
+    /// The connector's definition
+    #[arg(value_name = "CONNECTOR.toml")]
+    pub(crate) definition: PathBuf,
+    /// Read everything again, whatever was collected before
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// The most that the run may wait, for quota and between attempts together, like 90s, 15m or 1h30m
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = wait)]
+    pub(crate) max_wait: Duration,
+}
+
+/// The indices that can be exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportIndex {
+    /// Every record
+    Syslog,
+    /// What scanners found
+    Scans,
+}
+
+impl From<ExportIndex> for Index {
+    fn from(index: ExportIndex) -> Self {
+        match index {
+            ExportIndex::Syslog => Self::Syslog,
+            ExportIndex::Scans => Self::Scans,
+        }
+    }
+}
+
+fn wait(text: &str) -> Result<Duration, String> {
+    let wait = figures::parse_duration(text)?;
+    if wait > LONGEST_WAIT {
+        return Err(
+            "more than 30 days; a run that may wait that long is better begun later".into(),
+        );
+    }
+    Ok(wait)
+}
+
+/// The command line was not understood, or asked for help.
+#[derive(Debug)]
+pub(crate) struct Refused(clap::Error);
+
+impl Arguments {
+    /// Reads the arguments of a process, its name first.
+    ///
+    /// # Errors
+    /// With what the parser says; help and version are among that.
+    pub(crate) fn read(raw: &[OsString]) -> Result<Self, Refused> {
+        Self::try_parse_from(raw).map_err(Refused)
+    }
+}
+
+impl Refused {
+    /// Whether help or the version was asked for, which is no mistake.
+    pub(crate) fn is_help(&self) -> bool {
+        !self.0.use_stderr()
+    }
+
+    /// As text, without the decoration of a terminal.
+    pub(crate) fn sentence(&self) -> String {
+        let text = self.0.render().to_string();
+        let text = text.trim().strip_prefix("error: ").unwrap_or(text.trim());
+        text.lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// Prints it where it belongs.
+    pub(crate) fn show(&self) -> ExitCode {
+        // Nobody is left to tell if neither stream can be written to.
+        let _ = self.0.print();
+        if self.is_help() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether `--json` is among the arguments: needed even when the rest cannot be understood.
+pub(crate) fn asks_for_json(raw: &[OsString]) -> bool {
+    raw.iter()
+        .take_while(|argument| *argument != "--")
+        .any(|argument| argument == "--json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arguments: &str) -> Result<Arguments, Refused> {
+        let raw: Vec<OsString> = arguments.split(' ').map(Into::into).collect();
+        Arguments::read(&raw)
+    }
+
+    #[test]
+    fn the_grammar_of_the_command_line_is_consistent() {
+        <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_before_or_after_the_command() {
+        for line in [
+            "connector-host --json --data-dir /d --plugins /p plugins list",
+            "connector-host plugins list --data-dir /d --plugins /p --json",
+            "connector-host plugins --json --data-dir /d list --plugins /p",
+        ] {
+            let global = read(line).unwrap().global;
+            assert!(global.json, "{line}");
+            assert_eq!(global.data_dir, Some("/d".into()), "{line}");
+            assert_eq!(global.plugins, Some("/p".into()), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_run_may_wait_for_a_quarter_of_an_hour_unless_told_otherwise() {
+        let wait = |line: &str| match read(line).unwrap().command {
+            Command::Collect(collect) => collect.max_wait.as_secs(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(wait("connector-host collect a.toml"), 900);
+        assert_eq!(wait("connector-host collect a.toml --max-wait 90s"), 90);
+        assert_eq!(
+            wait("connector-host collect --max-wait 1h30m a.toml"),
+            5_400
+        );
+        for refused in ["90", "-5m", "31d", "800h", "soon"] {
+            let line = format!("connector-host collect a.toml --max-wait={refused}");
+            assert!(read(&line).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn only_the_indices_of_this_version_can_be_exported() {
+        assert!(read("connector-host export --index scans").is_ok());
+        let refused = read("connector-host export --index assets").unwrap_err();
+        assert!(!refused.is_help());
+        let sentence = refused.sentence();
+        assert!(
+            sentence.contains("assets") && sentence.contains("syslog"),
+            "{sentence}"
+        );
+        assert!(read("connector-host export").is_err());
+    }
+
+    #[test]
+    fn json_is_recognised_even_if_the_rest_is_a_mistake() {
+        let raw = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert!(asks_for_json(&raw("connector-host no-such-command --json")));
+        assert!(!asks_for_json(&raw("connector-host collect -- --json")));
+    }
+}

@@ -1,0 +1,283 @@
+//! A connector's definition: one TOML file with name, type, tenant and settings.
+//!
+//! ```toml
+//! name = "scanner-1"
+//! type = "acme-scanner"
+//! tenant = "acme"
+//! [settings]
+//! url = "https://scanner.example.test"
+//! token_name = "reader"
+//! token = { env = "SCANNER_TOKEN" }   # or { file = "token.txt" }, or the text itself
+//! ```
+//!
+//! What a setting means is the plugin's business; here only the shape is checked, references are resolved, and JSON
+//! pointers are turned back into the keys that a person typed. No value is ever part of a sentence.
+
+use crate::document::{self, Section};
+use crate::failure::{Failure, Mistake};
+use connector_runtime::manifest::Manifest;
+use connector_runtime::settings::{Problem, Settings, check_name};
+use serde_json::{Map, Number, Value as Json};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+const KEYS: [&str; 4] = ["name", "type", "tenant", "settings"];
+/// Larger than any secret.
+const LARGEST_SECRET: u64 = 64 << 10;
+
+/// A definition whose shape is right and whose references are resolved.
+///
+/// No `Debug`: the settings hold secrets.
+pub(crate) struct Definition {
+    /// The file, as it was named.
+    pub(crate) file: PathBuf,
+    /// The connector's name, unique within its tenant.
+    pub(crate) name: String,
+    /// The connector type: a plugin's id.
+    pub(crate) kind: String,
+    /// The tenant's name.
+    pub(crate) tenant: String,
+    settings: Map<String, Json>,
+}
+
+impl Definition {
+    /// Reads a definition; `{ env = "..." }` are looked up in the process's environment.
+    ///
+    /// # Errors
+    /// [`Failure::Mistakes`], all of them.
+    pub(crate) fn load(file: &Path) -> Result<Self, Failure> {
+        let table = document::read(file).map_err(|mistake| Failure::Mistakes(vec![mistake]))?;
+        Self::check(file, &table, &|name| std::env::var_os(name)).map_err(Failure::Mistakes)
+    }
+
+    fn check(
+        file: &Path,
+        table: &Table,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        let top = Section::top(file, table);
+        top.refuse_unknown(&KEYS, &mut mistakes);
+        for key in KEYS.iter().filter(|key| !table.contains_key(**key)) {
+            let example = match *key {
+                "name" => "is required: the connector's name, like name = \"scanner-1\"",
+                "type" => "is required: the connector type, as `plugins list` shows it",
+                "tenant" => "is required: whose data this is, like tenant = \"acme\"",
+                _ => "is required: a table [settings] with what the connector type asks for",
+            };
+            mistakes.push(top.mistake(key, example));
+        }
+        let mut named = |key: &str| {
+            let text = top.text(key, &mut mistakes)?;
+            if let Err(sentence) = check_name(text) {
+                mistakes.push(top.mistake(key, sentence));
+            }
+            Some(text.to_owned())
+        };
+        let (name, kind, tenant) = (named("name"), named("type"), named("tenant"));
+        let mut settings = Map::new();
+        if let Some(section) = top.section("settings", &mut mistakes) {
+            for (key, value) in section.table {
+                match resolve(file, value, environment) {
+                    Ok(value) => {
+                        settings.insert(key.clone(), value);
+                    }
+                    Err(message) => mistakes.push(section.mistake(key, message)),
+                }
+            }
+        }
+        match (name, kind, tenant) {
+            (Some(name), Some(kind), Some(tenant)) if mistakes.is_empty() => Ok(Self {
+                file: file.to_owned(),
+                name,
+                kind,
+                tenant,
+                settings,
+            }),
+            _ => Err(mistakes),
+        }
+    }
+
+    /// Checks the settings against the manifest of its type.
+    ///
+    /// # Errors
+    /// [`Failure::Mistakes`], all that the host can find; `configure` may find more.
+    pub(crate) fn settings(
+        &self,
+        manifest: &Manifest,
+        insecure_loopback: bool,
+    ) -> Result<Settings, Failure> {
+        let mut settings = self.settings.clone();
+        let mut mistakes = Vec::new();
+        // Before the schema does it, since that names neither the key nor what it could have been.
+        if manifest.settings.get("additionalProperties") == Some(&Json::Bool(false)) {
+            let known: Vec<&str> = properties(manifest).map(|(name, _)| name).collect();
+            settings.retain(|name, _| {
+                let is_known = known.contains(&name.as_str());
+                if !is_known {
+                    let message = format!(
+                        "type {} has no such setting; it has {}",
+                        self.kind,
+                        known.join(", ")
+                    );
+                    mistakes.push(Mistake::new(
+                        &self.file,
+                        document::dotted("settings", name),
+                        message,
+                    ));
+                }
+                is_known
+            });
+        }
+        match Settings::check(manifest, &Json::Object(settings), insecure_loopback) {
+            Ok(settings) if mistakes.is_empty() => Ok(settings),
+            Ok(_) => Err(Failure::Mistakes(mistakes)),
+            Err(problems) => {
+                mistakes.extend(problems.iter().map(|problem| self.mistake(problem)));
+                Err(Failure::Mistakes(mistakes))
+            }
+        }
+    }
+
+    /// Mistakes that the plugin found, as a failure.
+    pub(crate) fn refused(&self, problems: &[Problem]) -> Failure {
+        Failure::Mistakes(
+            problems
+                .iter()
+                .map(|problem| self.mistake(problem))
+                .collect(),
+        )
+    }
+
+    fn mistake(&self, problem: &Problem) -> Mistake {
+        let message = problem.message.trim_end_matches('.');
+        Mistake::new(&self.file, key_of(&problem.pointer), message)
+    }
+}
+
+/// The properties of the settings' schema, in the order in which they are to be shown.
+pub(crate) fn properties(manifest: &Manifest) -> impl Iterator<Item = (&str, &Json)> {
+    let properties = manifest
+        .settings
+        .get("properties")
+        .and_then(Json::as_object);
+    let mut properties: Vec<(&str, &Json)> = properties
+        .into_iter()
+        .flatten()
+        .map(|(name, schema)| (name.as_str(), schema))
+        .collect();
+    properties.sort_by_key(|(_, schema)| {
+        schema
+            .get("x-order")
+            .and_then(Json::as_u64)
+            .unwrap_or(u64::MAX)
+    });
+    properties.into_iter()
+}
+
+/// The TOML key that a JSON pointer into the settings means.
+pub(crate) fn key_of(pointer: &str) -> String {
+    let mut key = "settings".to_owned();
+    for segment in pointer.split('/').skip(1) {
+        let segment = segment.replace("~1", "/").replace("~0", "~");
+        if !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit()) {
+            key = format!("{key}[{segment}]");
+        } else {
+            key = document::dotted(&key, &segment);
+        }
+    }
+    key
+}
+
+/// A setting as JSON; references are replaced by what they name.
+fn resolve(
+    file: &Path,
+    value: &Value,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Json, String> {
+    let reference = value.as_table().and_then(|table| {
+        let is_reference =
+            !table.is_empty() && table.keys().all(|key| key == "env" || key == "file");
+        is_reference.then_some(table)
+    });
+    let Some(table) = reference else {
+        return to_json(value);
+    };
+    let text = match (table.get("env"), table.get("file")) {
+        (Some(Value::String(name)), None) => from_environment(name, environment)?,
+        (None, Some(Value::String(path))) => {
+            from_file(&file.parent().unwrap_or(Path::new("")).join(path))?
+        }
+        _ => {
+            return Err(
+                "must be a value, or { env = \"NAME\" }, or { file = \"PATH\" }: one of the two, in quotes"
+                    .into(),
+            );
+        }
+    };
+    if text.is_empty() {
+        return Err("what it refers to is empty; put the value there".into());
+    }
+    Ok(Json::String(text))
+}
+
+fn from_environment(
+    name: &str,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<String, String> {
+    match environment(name).map(OsString::into_string) {
+        Some(Ok(text)) => Ok(text),
+        Some(Err(_)) => Err(format!(
+            "the environment variable {name} is not valid UTF-8; set it again"
+        )),
+        None => Err(format!(
+            "the environment variable {name} is not set; set it, or write {{ file = \"PATH\" }}"
+        )),
+    }
+}
+
+fn from_file(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    let cannot = |error: std::io::Error| {
+        format!("{shown} cannot be read ({error}); check the path and its permissions")
+    };
+    let size = std::fs::metadata(path).map_err(cannot)?.len();
+    if size > LARGEST_SECRET {
+        return Err(format!(
+            "{shown} has {size} bytes, and may have {LARGEST_SECRET}; check the path"
+        ));
+    }
+    let mut text = match String::from_utf8(std::fs::read(path).map_err(cannot)?) {
+        Ok(text) => text,
+        Err(_) => return Err(format!("{shown} is not valid UTF-8; check the path")),
+    };
+    // Editors and `echo` end a file with a newline that is no part of the secret.
+    text.truncate(text.trim_end_matches(['\n', '\r']).len());
+    Ok(text)
+}
+
+fn to_json(value: &Value) -> Result<Json, String> {
+    Ok(match value {
+        Value::String(text) => Json::String(text.clone()),
+        Value::Integer(number) => Json::Number((*number).into()),
+        Value::Float(number) => match Number::from_f64(*number) {
+            Some(number) => Json::Number(number),
+            None => return Err("must be a finite number".into()),
+        },
+        Value::Boolean(flag) => Json::Bool(*flag),
+        Value::Datetime(moment) => Json::String(moment.to_string()),
+        Value::Array(entries) => {
+            Json::Array(entries.iter().map(to_json).collect::<Result<_, _>>()?)
+        }
+        Value::Table(table) => Json::Object(
+            table
+                .iter()
+                .map(|(key, value)| Ok((key.clone(), to_json(value)?)))
+                .collect::<Result<_, String>>()?,
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests;

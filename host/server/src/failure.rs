@@ -1,0 +1,183 @@
+//! Why a command could not do its work, and the exit code that follows.
+
+use connector_runtime::egress::NetworkError;
+use connector_runtime::journal::JournalError;
+use connector_runtime::plugins::PluginError;
+use connector_runtime::runs::RunError;
+use connector_runtime::sandbox::{EngineError, Fault};
+use serde::Serialize;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// One mistake in one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Mistake {
+    /// The file, as it was named.
+    pub(crate) file: PathBuf,
+    /// The key, dotted as in TOML; none if the file as a whole is meant.
+    pub(crate) key: Option<String>,
+    /// What is wrong and what to do, continuing a sentence that begins with file and key.
+    pub(crate) message: String,
+}
+
+impl Mistake {
+    /// A mistake at a key.
+    pub(crate) fn new(
+        file: impl Into<PathBuf>,
+        key: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            file: file.into(),
+            key: Some(key.into()),
+            message: message.into(),
+        }
+    }
+
+    /// A mistake of the file as a whole.
+    pub(crate) fn of_file(file: &Path, message: impl Into<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            key: None,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.file.display())?;
+        if let Some(key) = &self.key {
+            write!(f, "{key}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+fn list(mistakes: &[Mistake]) -> String {
+    match mistakes {
+        [mistake] => mistake.to_string(),
+        mistakes => {
+            let lines = mistakes.iter().map(|mistake| format!("\n  {mistake}"));
+            format!("{} mistakes:{}", mistakes.len(), lines.collect::<String>())
+        }
+    }
+}
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The command line cannot be carried out.
+    #[error("{0}")]
+    Usage(String),
+    /// Mistakes in a definition or in the configuration: all of them.
+    #[error("{}", list(.0))]
+    Mistakes(Vec<Mistake>),
+    /// The engine cannot start.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The plugin directory cannot be read.
+    #[error(transparent)]
+    Plugins(PluginError),
+    /// The plugin that was asked about cannot be used.
+    #[error(transparent)]
+    Refused(PluginError),
+    /// The plugin failed before it was asked to do anything.
+    #[error("the plugin could not be started: {0}")]
+    Fault(Fault),
+    /// The HTTP client cannot be made.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The journal cannot be opened or read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A run came to no ledger.
+    #[error(transparent)]
+    Run(RunError),
+    /// Records could not be written out.
+    #[error("after {written} bytes of records: {source}")]
+    Export {
+        /// Bytes that standard output has taken.
+        written: u64,
+        /// What happened.
+        source: JournalError,
+    },
+    /// Somebody pressed Ctrl-C, or the process was told to end.
+    #[error("interrupted: {records} committed and kept; the next run goes on from there")]
+    Interrupted {
+        /// `1,000 records`.
+        records: String,
+    },
+    /// No threads.
+    #[error("the host's threads cannot start: {0}. Look at the limits of this user and machine.")]
+    Threads(io::Error),
+}
+
+impl Failure {
+    /// 2 for what was found before anything was sent and a person can put right, 1 for the rest.
+    pub(crate) fn exit(&self) -> u8 {
+        match self {
+            Self::Usage(_)
+            | Self::Mistakes(_)
+            | Self::Engine(_)
+            | Self::Plugins(_)
+            | Self::Network(_)
+            | Self::Journal(_) => 2,
+            Self::Refused(PluginError::Read { .. }) => 2,
+            Self::Refused(_)
+            | Self::Fault(_)
+            | Self::Run(_)
+            | Self::Export { .. }
+            | Self::Interrupted { .. }
+            | Self::Threads(_) => 1,
+        }
+    }
+
+    /// Stable and searchable.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Usage(_) => "usage",
+            Self::Mistakes(_) | Self::Plugins(_) | Self::Refused(PluginError::Read { .. }) => {
+                "configuration"
+            }
+            Self::Engine(_) => "engine",
+            Self::Refused(_) => "plugin-refused",
+            Self::Fault(_) => "plugin-fault",
+            Self::Network(_) => "network",
+            Self::Export {
+                source: JournalError::Output(_),
+                ..
+            } => "output",
+            Self::Journal(_) | Self::Export { .. } => "journal",
+            Self::Run(_) => "run",
+            Self::Interrupted { .. } => "interrupted",
+            Self::Threads(_) => "threads",
+        }
+    }
+
+    /// The mistakes one by one, if it is about some.
+    pub(crate) fn mistakes(&self) -> &[Mistake] {
+        match self {
+            Self::Mistakes(mistakes) => mistakes,
+            _ => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_mistakes_are_listed_one_a_line() {
+        let failure = Failure::Mistakes(vec![
+            Mistake::new("a.toml", "name", "is required"),
+            Mistake::of_file(Path::new("a.toml"), "cannot be read"),
+        ]);
+        assert_eq!(
+            failure.to_string(),
+            "2 mistakes:\n  a.toml: name: is required\n  a.toml: cannot be read"
+        );
+    }
+}

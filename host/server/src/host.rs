@@ -1,0 +1,308 @@
+//! The host, put together for one command: directories, configuration, engine, plugins, network.
+//!
+//! ```text
+//! <data directory>/journal.sqlite   records, cursors, caches, runs   (the journal's)
+//! <data directory>/compiled/        compiled plugins                 (the engine's)
+//! <data directory>/plugins/         *.wasm, unless named elsewhere
+//! <data directory>/host.toml        configuration, if there is one
+//! ```
+//!
+//! A command opens the journal itself, since not every one needs it, or needs it to write.
+
+use crate::arguments::Global;
+use crate::config::{Config, Network};
+use crate::definition::Definition;
+use crate::failure::{Failure, Mistake};
+use connector_runtime::Clock;
+use connector_runtime::egress::{AddressPolicy, NetworkOptions, NetworkUpstream, QuotaBook};
+use connector_runtime::plugins::{Directory, Plugin};
+use connector_runtime::runs::{Connector, Identity};
+use connector_runtime::sandbox::Engine;
+use connector_runtime::settings::Settings;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What a data directory is called under the user's data.
+const NAME: &str = "connector-host";
+
+/// See the module.
+pub(crate) struct Host {
+    config: Config,
+    engine: Engine,
+    clock: Clock,
+    book: QuotaBook,
+    plugins: PathBuf,
+    /// Somebody named the plugin directory, so it must exist.
+    plugins_are_named: bool,
+    insecure_loopback: bool,
+}
+
+impl Host {
+    /// Puts a host together.
+    ///
+    /// # Errors
+    /// Mistakes in the configuration, or an engine that cannot start.
+    pub(crate) fn assemble(global: &Global) -> Result<Self, Failure> {
+        let data = data_directory(global)?;
+        let default_config = data.join("host.toml");
+        let config_file = match &global.config {
+            Some(file) => Some(file.as_path()),
+            None => default_config.exists().then_some(default_config.as_path()),
+        };
+        let config = Config::load(config_file)?;
+        let named = global.plugins.clone().or_else(|| config.plugins.clone());
+        let clock = Clock::system();
+        let engine = Engine::new(
+            Some(&data.join("compiled")),
+            config.limits.clone(),
+            clock.clone(),
+        )?;
+        Ok(Self {
+            engine,
+            clock,
+            book: QuotaBook::default(),
+            plugins_are_named: named.is_some(),
+            plugins: named.unwrap_or_else(|| data.join("plugins")),
+            insecure_loopback: global.insecure_loopback,
+            config,
+        })
+    }
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Where plugins lie.
+    pub(crate) fn plugin_directory(&self) -> &Path {
+        &self.plugins
+    }
+
+    /// Every plugin of the directory; a default directory that is not there has none.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub(crate) async fn plugins(&self) -> Result<Directory, Failure> {
+        if !self.plugins_are_named && !self.plugins.exists() {
+            return Ok(Directory::default());
+        }
+        Directory::load(&self.engine, &self.plugins)
+            .await
+            .map_err(Failure::Plugins)
+    }
+
+    /// The plugin for a definition's type.
+    ///
+    /// # Errors
+    /// If there is none; with the types that are there.
+    pub(crate) async fn plugin(&self, definition: &Definition) -> Result<Arc<Plugin>, Failure> {
+        let directory = self.plugins().await?;
+        if let Some(plugin) = directory.find(&definition.kind) {
+            return Ok(Arc::clone(plugin));
+        }
+        let place = self.plugins.display();
+        let refused = directory
+            .listings()
+            .iter()
+            .filter(|listing| listing.refused.is_some());
+        let refused = match refused.count() {
+            0 => String::new(),
+            1 => "; one file there was refused, `plugins list` says why".into(),
+            files => format!("; {files} files there were refused, `plugins list` says why"),
+        };
+        let kind = &definition.kind;
+        let message = if directory.plugins().is_empty() {
+            format!(
+                "there is no plugin for `{kind}`, nor any other: put its .wasm file into {place}, or name another directory with --plugins{refused}"
+            )
+        } else {
+            let mut types: Vec<_> = directory
+                .plugins()
+                .iter()
+                .map(|plugin| plugin.manifest.id.as_str())
+                .collect();
+            types.sort_unstable();
+            format!(
+                "there is no plugin for `{kind}`; {place} has {}{refused}",
+                types.join(", ")
+            )
+        };
+        Err(Failure::Mistakes(vec![Mistake::new(
+            &definition.file,
+            "type",
+            message,
+        )]))
+    }
+
+    /// Checks a definition's settings against its plugin's manifest.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub(crate) fn settings(
+        &self,
+        definition: &Definition,
+        plugin: &Plugin,
+    ) -> Result<Settings, Failure> {
+        definition.settings(&plugin.manifest, self.insecure_loopback)
+    }
+
+    /// A connector, ready to run.
+    ///
+    /// # Errors
+    /// If its HTTP client cannot be made.
+    pub(crate) fn connector(
+        &self,
+        identity: Identity,
+        plugin: Arc<Plugin>,
+        settings: Settings,
+    ) -> Result<Connector, Failure> {
+        let Network { ca_pem, networks } = self.config.network(&identity.tenant, &identity.name);
+        let upstream = NetworkUpstream::new(NetworkOptions {
+            addresses: AddressPolicy {
+                networks,
+                loopback: self.insecure_loopback,
+            },
+            ca_pem,
+            lookup: None,
+            connect_timeout: Some(self.config.limits.connect_timeout),
+        })?;
+        Ok(Connector::new(
+            identity,
+            plugin,
+            settings,
+            Arc::new(upstream),
+            &self.book,
+            self.config.limits.clone(),
+            self.clock.clone(),
+        ))
+    }
+}
+
+/// Where the journal and everything else is kept.
+///
+/// # Errors
+/// If none is named and the user has no home.
+pub(crate) fn data_directory(global: &Global) -> Result<PathBuf, Failure> {
+    if let Some(directory) = &global.data_dir {
+        return Ok(directory.clone());
+    }
+    let user_data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+    user_data
+        // The convention says that a relative path there is to be ignored.
+        .filter(|directory| directory.is_absolute())
+        .or_else(|| Some(std::env::home_dir()?.join(".local/share")))
+        .map(|directory| directory.join(NAME))
+        .ok_or_else(|| {
+            Failure::Usage(
+                "this user has no home directory to keep data in; name a directory with --data-dir"
+                    .into(),
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn global(data: &Path) -> Global {
+        Global {
+            data_dir: Some(data.to_owned()),
+            plugins: None,
+            config: None,
+            json: false,
+            insecure_loopback: false,
+            log: None,
+        }
+    }
+
+    fn definition(directory: &Path) -> Definition {
+        let file = directory.join("a.toml");
+        let text = "name = \"a\"\ntype = \"acme-scanner\"\ntenant = \"acme\"\n[settings]\n";
+        std::fs::write(&file, text).unwrap();
+        Definition::load(&file).ok().unwrap()
+    }
+
+    #[tokio::test]
+    async fn without_plugins_the_sentence_says_where_to_put_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let host = Host::assemble(&global(directory.path())).ok().unwrap();
+        let failure = host
+            .plugin(&definition(directory.path()))
+            .await
+            .unwrap_err();
+        assert_eq!(failure.exit(), 2);
+        let sentence = failure.to_string();
+        let place = directory.path().join("plugins");
+        assert!(
+            sentence.contains("a.toml: type: there is no plugin for `acme-scanner`"),
+            "{sentence}"
+        );
+        assert!(
+            sentence.contains(&format!("into {}", place.display())),
+            "{sentence}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refused_file_is_mentioned_where_its_type_is_missed() {
+        let directory = tempfile::tempdir().unwrap();
+        let plugins = directory.path().join("plugins");
+        std::fs::create_dir(&plugins).unwrap();
+        std::fs::write(plugins.join("broken.wasm"), "not a component").unwrap();
+        let host = Host::assemble(&global(directory.path())).ok().unwrap();
+        let failure = host
+            .plugin(&definition(directory.path()))
+            .await
+            .unwrap_err();
+        assert!(
+            failure.to_string().contains("one file there was refused"),
+            "{failure}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_plugin_directory_that_was_named_must_exist() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut global = global(directory.path());
+        assert!(
+            Host::assemble(&global)
+                .ok()
+                .unwrap()
+                .plugins()
+                .await
+                .is_ok()
+        );
+        global.plugins = Some(directory.path().join("elsewhere"));
+        let failure = Host::assemble(&global)
+            .ok()
+            .unwrap()
+            .plugins()
+            .await
+            .unwrap_err();
+        assert_eq!(failure.exit(), 2);
+        assert!(failure.to_string().contains("elsewhere"), "{failure}");
+    }
+
+    #[test]
+    fn a_mistake_in_host_toml_is_found_when_the_host_is_put_together() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("host.toml"), "[limit]\n").unwrap();
+        let failure = Host::assemble(&global(directory.path())).err().unwrap();
+        assert_eq!(failure.exit(), 2);
+        assert!(
+            failure
+                .to_string()
+                .contains("host.toml: limit: there is no such key"),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn a_configuration_that_was_named_must_exist() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut global = global(directory.path());
+        global.config = Some(directory.path().join("other.toml"));
+        let failure = Host::assemble(&global).err().unwrap();
+        assert_eq!((failure.exit(), failure.code()), (2, "configuration"));
+    }
+}

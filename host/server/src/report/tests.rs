@@ -1,0 +1,110 @@
+use super::*;
+use connector_runtime::manifest::Counter;
+use serde_json::json;
+
+fn plan() -> LedgerPlan {
+    let counter = |id: &str, label: &str| Counter {
+        id: id.into(),
+        label: label.into(),
+    };
+    LedgerPlan {
+        counters: vec![
+            counter("pages", "Pages read"),
+            counter("listed", "Assets listed"),
+            counter("collected", "Assets collected"),
+            counter("set_aside", "Assets set aside"),
+        ],
+        equations: Vec::new(),
+    }
+}
+
+fn ledger() -> Value {
+    json!({
+        "connector": {"tenant_id": "0", "tenant": "acme", "connector_id": "0", "name": "scanner-1", "type": "acme-scanner"},
+        "started": 1_772_442_900_000u64, "ended": 1_772_443_090_000u64,
+        "outcome": "incomplete",
+        "reason": "assets: something that was listed could not be collected (see set_aside and notices)",
+        "records": 1499,
+        "contents": [{
+            "content_type": "assets", "outcome": "incomplete",
+            "reason": "something that was listed could not be collected (see set_aside and notices)",
+            "records": 1499, "bytes": 1_250_000, "batches": 3,
+            "counters": {"pages": 3, "listed": 1500, "collected": 1499, "set_aside": 1, "log_lines_dropped": 7, "clean": 0},
+            "equations": [{"total": "listed", "value": 1500, "parts": ["collected", "set_aside"], "sum": 1500, "holds": true}],
+            "retries": 1,
+            "set_aside": [{"object": "70010001", "code": "too-deep", "message": "Its elements\u{1b}[31m nest too deep."}],
+            "unknown_elements": {"ASSET/COLOUR": 3},
+            "notices": [{"code": "full-walk", "message": "Everything was read again."}],
+            "window": {"walk": "full", "page_size": 500, "after": null},
+            "failure": {"kind": "unavailable", "code": "http-503", "message": "The scanner is down.", "advice": "", "http_status": 503, "retry_after_ms": null},
+            "faults": [], "resume_at": null,
+        }],
+        "warnings": [{"pointer": "/url", "message": "This looks like the console's address."}],
+        "traffic": {"requests": 5, "bytes_sent": 420, "bytes_received": 2_000_000, "permit_wait_ms": 0, "held_back": 0, "denials": [], "denied": 0, "last_failure": null},
+        "waited_ms": 61_000,
+        "usage": {"memory_peak_bytes": 5 << 20, "cpu_ms": 1_240},
+        "resume_at": null,
+    })
+}
+
+#[test]
+fn a_ledger_says_what_was_asked_what_came_what_is_missing_and_why() {
+    let text = of_ledger(&ledger().to_string(), &plan());
+    assert_eq!(
+        text,
+        "\
+connector scanner-1 (acme-scanner, tenant acme)
+  outcome   incomplete: assets: something that was listed could not be collected (see set_aside and notices)
+  run       began 2026-03-02T09:15:00Z, took 3 min 10 s, waited 1 min 1 s
+  records   1,499 committed
+  traffic   5 requests, 420 B sent, 2.0 MB received
+  plugin    at most 5.0 MiB of memory, 1.2 s of CPU
+  warning   settings.url: This looks like the console's address.
+assets: incomplete
+  why       something that was listed could not be collected (see set_aside and notices)
+  asked     page size 500, walk full
+  came      1,499 records (1.2 MB) in 3 batches
+  counted   Pages read 3, Assets listed 1,500, Assets collected 1,499, Assets set aside 1, log lines dropped 7
+  balance   Assets listed = Assets collected + Assets set aside: 1,500 accounted for
+  repeated  1 attempt; the last failure: The scanner is down. (code http-503, HTTP 503)
+  set aside 70010001 (too-deep): Its elements [31m nest too deep.
+  unknown   ASSET/COLOUR, 3 times, kept as it came
+  notice    Everything was read again."
+    );
+}
+
+#[test]
+fn an_equation_that_does_not_hold_is_loud() {
+    let mut ledger = ledger();
+    ledger["contents"][0]["equations"][0]["sum"] = 1498.into();
+    ledger["contents"][0]["equations"][0]["holds"] = false.into();
+    let text = of_ledger(&ledger.to_string(), &plan());
+    assert!(text.contains("DOES NOT HOLD: 1,500 and 1,498"), "{text}");
+}
+
+#[test]
+fn long_lists_are_cut_and_say_so() {
+    let mut ledger = ledger();
+    let entry = ledger["contents"][0]["set_aside"][0].clone();
+    ledger["contents"][0]["set_aside"] = vec![entry; 25].into();
+    let text = of_ledger(&ledger.to_string(), &plan());
+    assert_eq!(text.matches("  set aside ").count(), 11);
+    assert!(
+        text.contains("set aside and 15 more (`--json` has them)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn without_a_manifest_counters_go_by_their_ids() {
+    let text = of_ledger(&ledger().to_string(), &LedgerPlan::default());
+    assert!(
+        text.contains("collected 1,499, listed 1,500, log lines dropped 7, pages 3, set aside 1"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_shown_raw_and_harmless() {
+    assert_eq!(of_ledger("{\"a\":\u{1b}1}", &plan()), "{\"a\": 1}");
+}
