@@ -1,7 +1,14 @@
-//! What the tests of the whole share: the built components, and a folder for compiled code.
+//! What the tests of the whole share: the built components, and a simulated Qualys behind a bench.
 
+use bytes::Bytes;
+use connector_runtime::Clock;
+use connector_runtime::egress::{Upstream, UpstreamError, body_of};
+use connector_runtime::testing::{Bench, BenchBuilder, DEFAULT_NOW_MS};
+use qualys_sim::{SimConfig, SimTime, Simulator, Sleep};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// The Qualys connector, freshly built, once per process.
 pub fn qualys_component() -> &'static Path {
@@ -20,11 +27,84 @@ fn built(package: &str) -> PathBuf {
     demo::component::build(package).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// Compiled code, kept between tests so that each starts at once.
+/// Where compiled code is kept between tests, so that each starts at once.
 pub fn compiled() -> PathBuf {
-    qualys_component_folder().join("compiled-for-tests")
+    let folder = acme_component().parent().unwrap_or(Path::new("."));
+    folder.join("compiled-for-tests")
 }
 
-fn qualys_component_folder() -> &'static Path {
-    acme_component().parent().unwrap_or(Path::new("."))
+/// A simulated Qualys and the clock that it shares with a bench.
+#[derive(Clone)]
+pub struct Vendor {
+    /// The simulator.
+    pub simulator: Simulator,
+    /// The clock of limits, delays and waits.
+    pub clock: Clock,
+}
+
+struct SharedTime(Clock);
+
+impl SimTime for SharedTime {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn sleep(&self, span: Duration) -> Sleep {
+        let clock = self.0.clone();
+        Box::pin(async move { clock.sleep(span).await })
+    }
+}
+
+impl Vendor {
+    /// A simulator with these options of its command line.
+    #[expect(clippy::panic, reason = "wrong options are a mistake in the test")]
+    pub fn new<'a>(options: impl IntoIterator<Item = &'a str>) -> Self {
+        let clock = Clock::simulated(DEFAULT_NOW_MS);
+        let simulator = SimConfig::from_options(options)
+            .map_err(|error| error.to_string())
+            .and_then(|config| {
+                Simulator::new(config, Arc::new(SharedTime(clock.clone())))
+                    .map_err(|error| error.to_string())
+            })
+            .unwrap_or_else(|error| panic!("{error}"));
+        Self { simulator, clock }
+    }
+
+    /// Options separated by blanks.
+    pub fn with(options: &str) -> Self {
+        Self::new(options.split_whitespace())
+    }
+
+    /// The way to it that a bench's egress takes.
+    pub fn upstream(&self) -> impl Upstream + use<> {
+        let simulator = self.simulator.clone();
+        move |request: http::Request<Bytes>| {
+            let simulator = simulator.clone();
+            async move { Ok::<_, UpstreamError>(simulator.handle(request).await.map(body_of)) }
+        }
+    }
+
+    /// A bench of the Qualys connector in front of it.
+    pub fn bench(&self) -> BenchBuilder {
+        Bench::of(qualys_component())
+            .compiled(compiled())
+            .clock(self.clock.clone())
+            .upstream(self.upstream())
+            .settings(settings(json!({})))
+    }
+}
+
+/// The connector's settings for the simulator, with changes.
+pub fn settings(changes: Value) -> Value {
+    let mut settings = json!({
+        "qualys_url": "https://qualysapi.example.test/",
+        "username": "demo",
+        "password": "demo",
+        "interval": 5,
+        "content_type": ["hosts", "vulnerabilities"],
+    });
+    if let (Some(all), Value::Object(changes)) = (settings.as_object_mut(), changes) {
+        all.extend(changes);
+    }
+    settings
 }
