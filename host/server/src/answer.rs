@@ -58,8 +58,7 @@ impl Answer {
     }
 
     /// The answer of a command that failed.
-    pub(crate) fn of_failure(failure: Failure) -> Self {
-        let failure = &failure;
+    pub(crate) fn of_failure(failure: &Failure) -> Self {
         let document = ErrorDocument {
             error: ErrorBody {
                 code: failure.code(),
@@ -125,7 +124,7 @@ mod tests {
             "settings.token",
             "is required",
         )]);
-        let answer = Answer::of_failure(failure);
+        let answer = Answer::of_failure(&failure);
         assert_eq!(answer.exit, 2);
         let document: serde_json::Value = serde_json::from_str(&answer.json).unwrap();
         assert_eq!(
@@ -145,7 +144,7 @@ mod tests {
             written,
             source: connector_runtime::journal::JournalError::Closed,
         };
-        assert!(Answer::of_failure(failed(1)).json.is_empty());
-        assert!(Answer::of_failure(failed(0)).json.contains("\"journal\""));
+        assert!(Answer::of_failure(&failed(1)).json.is_empty());
+        assert!(Answer::of_failure(&failed(0)).json.contains("\"journal\""));
     }
 }

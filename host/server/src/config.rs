@@ -93,61 +93,71 @@ struct LimitKey {
     name: &'static str,
     least: u64,
     most: u64,
-    set: fn(&mut Limits, u64),
+    slot: fn(&mut Limits) -> Slot<'_>,
 }
 
-const fn limit(name: &'static str, least: u64, most: u64, set: fn(&mut Limits, u64)) -> LimitKey {
+/// Where a limit goes, and the unit in which it is set.
+enum Slot<'a> {
+    /// MiB.
+    Bytes(&'a mut u64),
+    /// MiB, of memory.
+    Size(&'a mut usize),
+    /// Seconds.
+    Time(&'a mut Duration),
+    /// A plain number.
+    Number(&'a mut u32),
+}
+
+use Slot::{Bytes, Number, Size, Time};
+
+impl Slot<'_> {
+    fn set(self, value: u64) {
+        match self {
+            Bytes(bytes) => *bytes = value << 20,
+            Size(size) => *size = usize::try_from(value << 20).unwrap_or(usize::MAX),
+            Time(time) => *time = Duration::from_secs(value),
+            Number(number) => *number = u32::try_from(value).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+const fn limit(
+    name: &'static str,
+    least: u64,
+    most: u64,
+    slot: fn(&mut Limits) -> Slot<'_>,
+) -> LimitKey {
     LimitKey {
         name,
         least,
         most,
-        set,
+        slot,
     }
 }
 
 const LIMITS: [LimitKey; 15] = [
-    limit("component_mib", 1, 256, |l, n| l.component_bytes = n << 20),
-    limit("memory_mib", 1, 4_096, |l, n| {
-        l.memory_bytes = size(n << 20)
+    limit("component_mib", 1, 256, |l| Bytes(&mut l.component_bytes)),
+    limit("memory_mib", 1, 4_096, |l| Size(&mut l.memory_bytes)),
+    limit("call_cpu_seconds", 1, 3_600, |l| Time(&mut l.call_cpu)),
+    limit("call_seconds", 1, 7_200, |l| Time(&mut l.call_wall)),
+    limit("requests_per_call", 1, 1_000, |l| Number(&mut l.requests)),
+    limit("response_mib", 1, 1 << 20, |l| Bytes(&mut l.response_bytes)),
+    limit("connect_seconds", 1, 300, |l| Time(&mut l.connect_timeout)),
+    limit("first_byte_seconds", 1, 3_600, |l| {
+        Time(&mut l.first_byte_timeout)
     }),
-    limit("call_cpu_seconds", 1, 3_600, |l, n| {
-        l.call_cpu = Duration::from_secs(n)
+    limit("idle_seconds", 1, 3_600, |l| Time(&mut l.idle_timeout)),
+    limit("response_seconds", 1, 86_400, |l| {
+        Time(&mut l.total_timeout)
     }),
-    limit("call_seconds", 1, 7_200, |l, n| {
-        l.call_wall = Duration::from_secs(n)
-    }),
-    limit("requests_per_call", 1, 1_000, |l, n| l.requests = number(n)),
-    limit("response_mib", 1, 1 << 20, |l, n| {
-        l.response_bytes = n << 20
-    }),
-    limit("connect_seconds", 1, 300, |l, n| {
-        l.connect_timeout = Duration::from_secs(n)
-    }),
-    limit("first_byte_seconds", 1, 3_600, |l, n| {
-        l.first_byte_timeout = Duration::from_secs(n)
-    }),
-    limit("idle_seconds", 1, 3_600, |l, n| {
-        l.idle_timeout = Duration::from_secs(n)
-    }),
-    limit("response_seconds", 1, 86_400, |l, n| {
-        l.total_timeout = Duration::from_secs(n)
-    }),
-    limit("item_mib", 1, 32, |l, n| l.item_bytes = size(n << 20)),
-    limit("batch_items", 1, 100_000, |l, n| l.batch_items = number(n)),
-    limit("batch_mib", 1, 256, |l, n| l.batch_bytes = n << 20),
-    limit("cache_mib", 1, 100 << 10, |l, n| l.cache_bytes = n << 20),
-    limit("log_lines_per_call", 0, 10_000, |l, n| {
-        l.log_lines = number(n)
+    limit("item_mib", 1, 32, |l| Size(&mut l.item_bytes)),
+    limit("batch_items", 1, 100_000, |l| Number(&mut l.batch_items)),
+    limit("batch_mib", 1, 256, |l| Bytes(&mut l.batch_bytes)),
+    limit("cache_mib", 1, 100 << 10, |l| Bytes(&mut l.cache_bytes)),
+    limit("log_lines_per_call", 0, 10_000, |l| {
+        Number(&mut l.log_lines)
     }),
 ];
-
-fn size(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
-fn number(value: u64) -> u32 {
-    u32::try_from(value).unwrap_or(u32::MAX)
-}
 
 fn check_limits(section: &Section<'_>, limits: &mut Limits, mistakes: &mut Vec<Mistake>) {
     let names: Vec<_> = LIMITS.iter().map(|key| key.name).collect();
@@ -160,7 +170,7 @@ fn check_limits(section: &Section<'_>, limits: &mut Limits, mistakes: &mut Vec<M
             .as_integer()
             .and_then(|number| u64::try_from(number).ok());
         match whole.filter(|number| (key.least..=key.most).contains(number)) {
-            Some(number) => (key.set)(limits, number),
+            Some(number) => (key.slot)(limits).set(number),
             None => {
                 let message = format!("must be a whole number from {} to {}", key.least, key.most);
                 mistakes.push(section.mistake(key.name, message));

@@ -55,7 +55,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(refused) if json => Err(Failure::Usage(refused.sentence())),
         Err(refused) => return refused.show(),
     };
-    answer.unwrap_or_else(Answer::of_failure).print(json)
+    answer
+        .unwrap_or_else(|failure| Answer::of_failure(&failure))
+        .print(json)
 }
 
 fn execute(arguments: &Arguments) -> Result<Answer, Failure> {

@@ -48,14 +48,14 @@ fn environment(name: &str) -> Option<OsString> {
 
 fn read_at(file: &Path, text: &str) -> Result<Definition, Vec<String>> {
     let table = document::parse(file, text).unwrap();
-    Definition::check(file, &table, &environment).map_err(sentences)
+    Definition::check(file, &table, &environment).map_err(|mistakes| sentences(&mistakes))
 }
 
 fn read(text: &str) -> Result<Definition, Vec<String>> {
     read_at(Path::new(FILE), text)
 }
 
-fn sentences(mistakes: Vec<Mistake>) -> Vec<String> {
+fn sentences(mistakes: &[Mistake]) -> Vec<String> {
     mistakes.iter().map(ToString::to_string).collect()
 }
 
@@ -68,7 +68,7 @@ fn checked(text: &str) -> Result<Settings, Vec<String>> {
     definition
         .settings(&manifest(), false)
         .map_err(|failure| match failure {
-            Failure::Mistakes(mistakes) => sentences(mistakes),
+            Failure::Mistakes(mistakes) => sentences(&mistakes),
             other => panic!("{other}"),
         })
 }
