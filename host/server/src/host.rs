@@ -184,7 +184,13 @@ impl Host {
 /// If none is named and the user has no home.
 pub(crate) fn data_directory(global: &Global) -> Result<PathBuf, Failure> {
     if let Some(directory) = &global.data_dir {
-        return Ok(directory.clone());
+        // Absolute, since the engine's cache asks for it, and since messages are read in other directories.
+        return std::path::absolute(directory).map_err(|error| {
+            Failure::Usage(format!(
+                "--data-dir {}: cannot be made absolute ({error}); name another directory",
+                directory.display()
+            ))
+        });
     }
     let user_data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
     user_data
@@ -295,6 +301,12 @@ mod tests {
                 .contains("host.toml: limit: there is no such key"),
             "{failure}"
         );
+    }
+
+    #[test]
+    fn a_relative_data_directory_is_one_of_the_present_directory() {
+        let directory = data_directory(&global(Path::new("data"))).unwrap();
+        assert_eq!(directory, std::env::current_dir().unwrap().join("data"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The HTTP status help: what a status that a vendor answers usually means, and what to ask whoever set the connector up.
 
-use connector_runtime::sandbox::{ErrorKind, PluginFailure};
+use connector_runtime::sandbox::ErrorKind;
 use serde::Serialize;
 
 /// One row.
@@ -15,13 +15,6 @@ pub(crate) struct HttpHelp {
     /// What to ask, or to do.
     pub(crate) ask: &'static str,
 }
-
-const BUSY: HttpHelp = HttpHelp {
-    status: 429,
-    name: "Too Many Requests",
-    explanation: "too much traffic, or a licence or quota was exceeded",
-    ask: "It recovers by itself and is retried. If it happens too often, look at the server's limits, licences and quotas.",
-};
 
 const ROWS: [HttpHelp; 5] = [
     HttpHelp {
@@ -48,44 +41,65 @@ const ROWS: [HttpHelp; 5] = [
         explanation: "the URL's path does not resolve",
         ask: "Is the API URL correct?",
     },
-    BUSY,
+    HttpHelp {
+        status: 429,
+        name: "Too Many Requests",
+        explanation: "too much traffic, or a licence or quota was exceeded",
+        ask: "It recovers by itself and is retried. If it happens too often, look at the server's limits, licences and quotas.",
+    },
 ];
 
-/// The row that fits a failure. A vendor may say "busy" with a status of its own, so the kind comes first.
-pub(crate) fn of(failure: &PluginFailure) -> Option<HttpHelp> {
-    if failure.kind == ErrorKind::RateLimited {
-        return Some(BUSY);
-    }
-    let status = failure.http_status?;
+/// The row that fits a failure, given as the contract's name of its kind and the vendor's status, if there was one. A vendor
+/// may say "busy" with a status of its own, so that kind comes first; the others stand in for a status that is not known.
+pub(crate) fn of(kind: &str, http_status: Option<u16>) -> Option<HttpHelp> {
+    let by_kind = [
+        (ErrorKind::RateLimited, 429),
+        (ErrorKind::Unauthenticated, 401),
+        (ErrorKind::Forbidden, 403),
+        (ErrorKind::NotFound, 404),
+    ]
+    .into_iter()
+    .find_map(|(known, status)| (known.as_str() == kind).then_some(status));
+    let status = match (by_kind, http_status) {
+        (Some(429), _) => 429,
+        (_, Some(status)) => status,
+        (by_kind, None) => by_kind?,
+    };
     ROWS.into_iter().find(|row| row.status == status)
+}
+
+impl std::fmt::Display for HttpHelp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            status,
+            name,
+            explanation,
+            ask,
+        } = self;
+        write!(f, "{status} {name}: {explanation}. {ask}")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn failure(kind: ErrorKind, http_status: Option<u16>) -> PluginFailure {
-        PluginFailure {
-            kind,
-            code: "c".into(),
-            message: "m".into(),
-            advice: String::new(),
-            http_status,
-            retry_after_ms: None,
-        }
+    fn status(kind: &str, http_status: Option<u16>) -> Option<u16> {
+        of(kind, http_status).map(|row| row.status)
     }
 
     #[test]
     fn a_vendor_that_is_busy_gets_the_row_of_429_whatever_its_status() {
-        let row = of(&failure(ErrorKind::RateLimited, Some(409))).unwrap();
-        assert_eq!(row.status, 429);
-        assert_eq!(
-            of(&failure(ErrorKind::Unauthenticated, Some(401)))
-                .unwrap()
-                .status,
-            401
-        );
-        assert_eq!(of(&failure(ErrorKind::Malformed, Some(200))), None);
-        assert_eq!(of(&failure(ErrorKind::Unavailable, None)), None);
+        assert_eq!(status("rate-limited", Some(409)), Some(429));
+        assert_eq!(status("unauthenticated", Some(401)), Some(401));
+        assert_eq!(status("unauthenticated", Some(403)), Some(403));
+        assert_eq!(status("malformed", Some(200)), None);
+    }
+
+    #[test]
+    fn the_kind_stands_in_for_a_status_that_is_not_known() {
+        assert_eq!(status("unauthenticated", None), Some(401));
+        assert_eq!(status("not-found", None), Some(404));
+        assert_eq!(status("unavailable", None), None);
     }
 }

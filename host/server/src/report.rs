@@ -5,6 +5,7 @@
 //! comes from a plugin or a vendor is stripped of control characters first.
 
 use crate::figures;
+use crate::http_help;
 use connector_runtime::manifest::LedgerPlan;
 use serde::Deserialize;
 use serde_json::Value;
@@ -88,6 +89,7 @@ struct Remark {
 
 #[derive(Deserialize)]
 struct FailureSeen {
+    kind: String,
     code: String,
     message: String,
     http_status: Option<u16>,
@@ -198,6 +200,13 @@ fn describe_content(page: &mut Page, content: &Content, plan: &LedgerPlan) {
     page.title(&format!("{}: {}", content.content_type, content.outcome));
     if content.outcome != "done" {
         page.line("why", &printable(&content.reason));
+        let help = content
+            .failure
+            .as_ref()
+            .and_then(|failure| http_help::of(&failure.kind, failure.http_status));
+        if let Some(row) = help.filter(|_| content.outcome != "incomplete") {
+            page.line("help", &row.to_string());
+        }
     }
     if let Some(window) = window(&content.window) {
         page.line("asked", &window);

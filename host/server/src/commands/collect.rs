@@ -13,6 +13,7 @@ use crate::progress::Progress;
 use crate::report;
 use connector_runtime::journal::{Journal, JournalError};
 use connector_runtime::runs::{self, Identity, RunError, RunOptions, RunOutcome, StartError};
+use connector_runtime::sandbox::ErrorKind;
 use indicatif::MultiProgress;
 use std::sync::Arc;
 
@@ -58,6 +59,17 @@ pub(crate) async fn run(
     let exit = u8::from(ledger.outcome != RunOutcome::Done);
     let json = ledger.to_json();
     let mut text = report::of_ledger(&json, &plan);
+    let refused = ledger.contents.iter().any(|content| {
+        let failure = content.failure.as_ref();
+        content.outcome == RunOutcome::Failed
+            && failure.is_some_and(|failure| failure.kind == ErrorKind::Unauthenticated)
+    });
+    if refused {
+        text.push_str(&format!(
+            "\nCollection has stopped so that the account is not locked. `connector-host test {}` tries again.",
+            definition.file.display()
+        ));
+    }
     if let Some(moment) = ledger.resume_at {
         text.push_str(&format!(
             "\nIt is worth going on from {}: `connector-host collect {}` resumes where this run ended.",

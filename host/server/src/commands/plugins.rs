@@ -115,7 +115,11 @@ fn describe_list(place: &Path, listings: &[Listing]) -> String {
             figures::bytes(listing.size),
             match &listing.refused {
                 None => "ok".into(),
-                Some(reason) => format!("refused: {}", printable(reason)),
+                Some(reason) => {
+                    let own = format!("{}: ", listing.path.display());
+                    let reason = reason.strip_prefix(&own).unwrap_or(reason);
+                    format!("refused: {}", printable(reason))
+                }
             },
         ]);
     }
@@ -288,11 +292,9 @@ mod tests {
         assert_eq!(answer.exit, 0);
         let lines: Vec<_> = answer.text.lines().collect();
         assert_eq!(lines.len(), 2, "{}", answer.text);
-        assert!(
-            lines[1].starts_with("broken.wasm  -     -        -        15 B  refused: "),
-            "{}",
-            lines[1]
-        );
+        let start =
+            "broken.wasm  -     -        -        15 B  refused: is not a WebAssembly component";
+        assert!(lines[1].starts_with(start), "{}", lines[1]);
         let document: Value = serde_json::from_str(&answer.json).unwrap();
         assert!(
             document["plugins"][0]["refused"]

@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::http_help::{self, HttpHelp};
 use crate::report::printable;
 use connector_runtime::runs::{self, Identity, StartError, TestReport};
-use connector_runtime::sandbox::{Check, Outcome};
+use connector_runtime::sandbox::{Check, Outcome, PluginFailure};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -86,7 +86,7 @@ fn answer(definition: &Definition, report: &TestReport) -> Answer {
             .iter()
             .map(|check| CheckLine {
                 check,
-                help: check.error.as_ref().and_then(http_help::of),
+                help: check.error.as_ref().and_then(help),
             })
             .collect(),
         warnings: &report.warnings,
@@ -98,6 +98,10 @@ fn answer(definition: &Definition, report: &TestReport) -> Answer {
         &document,
         u8::from(!report.passed()),
     )
+}
+
+fn help(error: &PluginFailure) -> Option<HttpHelp> {
+    http_help::of(error.kind.as_str(), error.http_status)
 }
 
 fn describe(definition: &Definition, report: &TestReport) -> String {
@@ -129,12 +133,8 @@ fn describe(definition: &Definition, report: &TestReport) -> String {
         if !error.advice.is_empty() {
             let _ = write!(text, "\n             {}", printable(&error.advice));
         }
-        if let Some(row) = http_help::of(error) {
-            let _ = write!(
-                text,
-                "\n             {} {}: {}. {}",
-                row.status, row.name, row.explanation, row.ask
-            );
+        if let Some(row) = help(error) {
+            let _ = write!(text, "\n             {row}");
         }
     }
     if let Some(fault) = &report.fault {
@@ -156,7 +156,7 @@ fn describe(definition: &Definition, report: &TestReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use connector_runtime::sandbox::{ErrorKind, PluginFailure, Remark};
+    use connector_runtime::sandbox::{ErrorKind, Remark};
 
     fn definition() -> Definition {
         let directory = tempfile::tempdir().unwrap();

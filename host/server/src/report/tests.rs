@@ -83,6 +83,20 @@ fn an_equation_that_does_not_hold_is_loud() {
 }
 
 #[test]
+fn a_failure_that_ended_it_comes_with_the_status_help_and_one_that_was_survived_without() {
+    let mut ledger = ledger();
+    ledger["contents"][0]["failure"]["kind"] = "unauthenticated".into();
+    ledger["contents"][0]["failure"]["http_status"] = 401.into();
+    assert!(!of_ledger(&ledger.to_string(), &plan()).contains("401 Unauthorized"));
+    ledger["contents"][0]["outcome"] = "failed".into();
+    let text = of_ledger(&ledger.to_string(), &plan());
+    assert!(
+        text.contains("\n  help      401 Unauthorized: a credential is invalid"),
+        "{text}"
+    );
+}
+
+#[test]
 fn long_lists_are_cut_and_say_so() {
     let mut ledger = ledger();
     let entry = ledger["contents"][0]["set_aside"][0].clone();
