@@ -34,7 +34,8 @@ const SLACK_BYTES: u64 = 1 << 20;
 const SLACK_MS: u64 = 2_000;
 /// The list of hosts in a report ends the batch at this size.
 const SEEN_BYTES: usize = 1 << 20;
-const NO_DATETIME: &str = "The first answer carries no readable time, so the watermark will stay where it is.";
+const NO_DATETIME: &str =
+    "The first answer carries no readable time, so the watermark will stay where it is.";
 
 /// What one batch is asked for.
 #[derive(Debug, Clone, Default)]
@@ -78,16 +79,32 @@ struct Options {
 
 impl Options {
     fn read(text: &str) -> Result<Self, Fault> {
-        let bad = || Fault::new(FaultKind::Internal, "options-unreadable", "The options of the batch are no JSON object.", "");
+        let bad = || {
+            Fault::new(
+                FaultKind::Internal,
+                "options-unreadable",
+                "The options of the batch are no JSON object.",
+                "",
+            )
+        };
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
         let value: serde_json::Value = serde_json::from_str(text).map_err(|_| bad())?;
         let map = value.as_object().ok_or_else(bad)?;
-        let skip = map.get("skip").and_then(serde_json::Value::as_array).into_iter().flatten();
+        let skip = map
+            .get("skip")
+            .and_then(serde_json::Value::as_array)
+            .into_iter()
+            .flatten();
         Ok(Self {
-            full: map.get("full").and_then(serde_json::Value::as_bool).unwrap_or(false),
-            skip: skip.filter_map(|id| Some(id.as_str().map_or_else(|| id.to_string(), str::to_owned))).collect(),
+            full: map
+                .get("full")
+                .and_then(serde_json::Value::as_bool)
+                .unwrap_or(false),
+            skip: skip
+                .filter_map(|id| Some(id.as_str().map_or_else(|| id.to_string(), str::to_owned)))
+                .collect(),
         })
     }
 }
@@ -191,7 +208,11 @@ fn refused(rejection: &Rejection) -> Fault {
     Fault::new(
         FaultKind::Internal,
         "item-refused",
-        format!("The host refused item {} of a list: {}", rejection.index, shorten(&rejection.message)),
+        format!(
+            "The host refused item {} of a list: {}",
+            rejection.index,
+            shorten(&rejection.message)
+        ),
         "This is a mistake of the connector or a limit of the host; the walk stands where it stood.",
     )
 }
@@ -250,12 +271,21 @@ impl<B: Body> Session<B> {
             return;
         }
         const DAY_MS: u64 = 24 * 3600 * 1000;
-        let watermark = self.cursor.watermark.as_deref().filter(|_| !full).and_then(timestamp::parse);
+        let watermark = self
+            .cursor
+            .watermark
+            .as_deref()
+            .filter(|_| !full)
+            .and_then(timestamp::parse);
         let (kind, after) = match watermark {
-            Some(mark) => (WalkKind::Increment, Some(mark.saturating_sub(settings.overlap_minutes * 60_000))),
-            None if settings.lookback_days > 0 => {
-                (WalkKind::Full, Some(now_ms.saturating_sub(settings.lookback_days * DAY_MS)))
-            }
+            Some(mark) => (
+                WalkKind::Increment,
+                Some(mark.saturating_sub(settings.overlap_minutes * 60_000)),
+            ),
+            None if settings.lookback_days > 0 => (
+                WalkKind::Full,
+                Some(now_ms.saturating_sub(settings.lookback_days * DAY_MS)),
+            ),
             None => (WalkKind::Full, None),
         };
         self.cursor.walk = Some(Walk {
@@ -277,13 +307,24 @@ impl<B: Body> Session<B> {
         settings: &Settings,
         batch: &BatchState,
     ) -> Result<(), Fault> {
-        let Some(walk) = self.cursor.walk.as_mut() else { return Ok(()) };
+        let Some(walk) = self.cursor.walk.as_mut() else {
+            return Ok(());
+        };
         if batch.first_page {
             walk.page = (walk.page.min(settings.hosts_per_page) >> batch.attempt.min(63)).max(1);
         }
-        let page = Page { id_min: walk.id_min, size: walk.page, after: walk.after.clone() };
+        let page = Page {
+            id_min: walk.id_min,
+            size: walk.page,
+            after: walk.after.clone(),
+        };
         let request = request::page(settings, self.endpoint, &page);
-        let opened = client::open(environment, &request, self.endpoint, settings.selection.text_limit)?;
+        let opened = client::open(
+            environment,
+            &request,
+            self.endpoint,
+            settings.selection.text_limit,
+        )?;
         self.page = Some(OpenPage {
             reader: opened.page,
             chunks: VecDeque::new(),
@@ -299,11 +340,15 @@ impl<B: Body> Session<B> {
 
     /// Takes the server's time from the first answer of the walk.
     fn take_start(&mut self, now_ms: u64, report: &mut Report) {
-        let (Some(walk), Some(page)) = (self.cursor.walk.as_mut(), self.page.as_ref()) else { return };
+        let (Some(walk), Some(page)) = (self.cursor.walk.as_mut(), self.page.as_ref()) else {
+            return;
+        };
         if walk.answered {
             return;
         }
-        let Some(text) = page.reader.datetime() else { return };
+        let Some(text) = page.reader.datetime() else {
+            return;
+        };
         walk.answered = true;
         let Some(server) = timestamp::parse(text) else {
             report.notice("no-datetime", NO_DATETIME);
@@ -318,7 +363,10 @@ impl<B: Body> Session<B> {
         } else if mark.is_some_and(|mark| server < mark) {
             report.notice(
                 "clock-behind",
-                format!("The server's clock ({}) is behind the watermark, which will stay where it is.", timestamp::format(server)),
+                format!(
+                    "The server's clock ({}) is behind the watermark, which will stay where it is.",
+                    timestamp::format(server)
+                ),
             );
         } else {
             walk.started = Some(timestamp::format(server));
@@ -326,8 +374,15 @@ impl<B: Body> Session<B> {
     }
 
     fn times(&self, now_ms: u64) -> Times {
-        let start = self.cursor.walk.as_ref().map(|walk| walk.started.as_deref().unwrap_or(&walk.began));
-        Times { walk_start_ms: start.and_then(timestamp::parse).unwrap_or(now_ms), now_ms }
+        let start = self
+            .cursor
+            .walk
+            .as_ref()
+            .map(|walk| walk.started.as_deref().unwrap_or(&walk.began));
+        Times {
+            walk_start_ms: start.and_then(timestamp::parse).unwrap_or(now_ms),
+            now_ms,
+        }
     }
 
     /// Works on the first chunk.
@@ -339,11 +394,22 @@ impl<B: Body> Session<B> {
     ) -> Result<Step, StepError> {
         let now_ms = environment.now_ms();
         let times = self.times(now_ms);
-        let (Some(page), Some(walk)) = (self.page.as_mut(), self.cursor.walk.as_mut()) else { return Ok(Step::Go) };
-        let Some(chunk) = page.chunks.front() else { return Ok(Step::Go) };
+        let (Some(page), Some(walk)) = (self.page.as_mut(), self.cursor.walk.as_mut()) else {
+            return Ok(Step::Go);
+        };
+        let Some(chunk) = page.chunks.front() else {
+            return Ok(Step::Go);
+        };
         let last = chunk.last;
         if !page.ignoring && page.current.is_none() {
-            match begin_host(page, walk, &mut self.tree, &mut self.scratch, (settings, times), batch) {
+            match begin_host(
+                page,
+                walk,
+                &mut self.tree,
+                &mut self.scratch,
+                (settings, times),
+                batch,
+            ) {
                 Ok(Some(record)) => {
                     let done = walk.host.take().filter(|inside| inside.id == record.id);
                     page.current = Some(HostState {
@@ -366,7 +432,8 @@ impl<B: Body> Session<B> {
             // The host turned out bad after its first detections were handed out.
             let mut host = host;
             set_aside_fault(batch, walk, &host.record.id.to_string(), fault);
-            self.memory.pause(environment, host.record.id, &mut host.memory);
+            self.memory
+                .pause(environment, host.record.id, &mut host.memory);
             saw(batch, &mut host, false);
             page.ignoring = true;
         }
@@ -383,8 +450,15 @@ impl<B: Body> Session<B> {
         Ok(Step::Go)
     }
 
-    fn end_chunk<E: Environment>(&mut self, environment: &mut E, last: bool, batch: &mut BatchState) {
-        let (Some(page), Some(walk)) = (self.page.as_mut(), self.cursor.walk.as_mut()) else { return };
+    fn end_chunk<E: Environment>(
+        &mut self,
+        environment: &mut E,
+        last: bool,
+        batch: &mut BatchState,
+    ) {
+        let (Some(page), Some(walk)) = (self.page.as_mut(), self.cursor.walk.as_mut()) else {
+            return;
+        };
         let id = page.chunks.pop_front().and_then(|chunk| chunk.id);
         page.next = 0;
         if !last {
@@ -399,7 +473,8 @@ impl<B: Body> Session<B> {
                 } else {
                     batch.report.counters.collected += 1;
                 }
-                self.memory.finish(environment, host.record.id, &host.memory);
+                self.memory
+                    .finish(environment, host.record.id, &host.memory);
                 let id = host.record.id;
                 saw(batch, &mut host, false);
                 Some(id)
@@ -425,18 +500,41 @@ impl<B: Body> Session<B> {
         times: Times,
         batch: &mut BatchState,
     ) -> Result<bool, StepError> {
-        let Some(page) = self.page.as_mut() else { return Ok(false) };
-        let OpenPage { reader, chunks, next, current: Some(host), .. } = page else { return Ok(false) };
-        let Some(chunk) = chunks.front() else { return Ok(false) };
+        let Some(page) = self.page.as_mut() else {
+            return Ok(false);
+        };
+        let OpenPage {
+            reader,
+            chunks,
+            next,
+            current: Some(host),
+            ..
+        } = page
+        else {
+            return Ok(false);
+        };
+        let Some(chunk) = chunks.front() else {
+            return Ok(false);
+        };
         let (buf, long) = (reader.window(), reader.long_texts());
         while let Some(range) = chunk.detections.get(*next) {
             if host.read > host.done.as_ref().map_or(0, |done| done.read) && batch.much_more() {
                 return Ok(true);
             }
             self.tree
-                .parse(buf, std::slice::from_ref(range), long, (Class::Detection, false), &mut batch.report.unknown_elements)
+                .parse(
+                    buf,
+                    std::slice::from_ref(range),
+                    long,
+                    (Class::Detection, false),
+                    &mut batch.report.unknown_elements,
+                )
                 .map_err(|why| StepError::Page(PageError::Malformed(why)))?;
-            let view = View { tree: &self.tree, buf, long };
+            let view = View {
+                tree: &self.tree,
+                buf,
+                long,
+            };
             let detection = &mut self.detection;
             detections::identify(view, &host.record, times, detection);
             let hash = memory::hash(&detection.key);
@@ -446,7 +544,10 @@ impl<B: Body> Session<B> {
             let known = host.memory.recognise(hash);
             if let Some(done) = host.done.as_ref().filter(|done| host.read <= done.read) {
                 if host.read == done.read && format!("{hash:032x}") != done.hash {
-                    batch.report.notice("host-changed", "A host changed while a walk was interrupted inside it; it was read again.");
+                    batch.report.notice(
+                        "host-changed",
+                        "A host changed while a walk was interrupted inside it; it was read again.",
+                    );
                 }
                 // Counted by the run that emitted it.
                 if known {
@@ -469,9 +570,17 @@ impl<B: Body> Session<B> {
             counters.repaired += detection.repaired;
             counters.time_repaired += u64::from(detection.time_repaired);
             let mut cut = 0;
-            batch.outbox.add(environment, &detection.key, detection.time_ms, |body| {
-                cut = detections::write_record(view, &host.record, detection, &settings.selection, body);
-            })?;
+            batch
+                .outbox
+                .add(environment, &detection.key, detection.time_ms, |body| {
+                    cut = detections::write_record(
+                        view,
+                        &host.record,
+                        detection,
+                        &settings.selection,
+                        body,
+                    );
+                })?;
             batch.report.counters.truncated += cut;
             batch.report.seen_bytes += detection.identity.len() + 4;
             host.emitted.push(detection.identity.clone());
@@ -481,31 +590,44 @@ impl<B: Body> Session<B> {
 
     /// Makes the cursor point into the present host, if anything of it was read.
     fn pause<E: Environment>(&mut self, environment: &mut E, batch: &mut BatchState) {
-        let (Some(page), Some(walk)) = (self.page.as_mut(), self.cursor.walk.as_mut()) else { return };
-        let Some(host) = page.current.as_mut() else { return };
+        let (Some(page), Some(walk)) = (self.page.as_mut(), self.cursor.walk.as_mut()) else {
+            return;
+        };
+        let Some(host) = page.current.as_mut() else {
+            return;
+        };
         if host.read == 0 {
             walk.host = host.done.clone();
             return;
         }
         // What an earlier run had done stays done, even if this one has not come that far again.
-        let behind = host.done.as_ref().filter(|done| host.read < done.read).cloned();
+        let behind = host
+            .done
+            .as_ref()
+            .filter(|done| host.read < done.read)
+            .cloned();
         walk.host = Some(behind.unwrap_or_else(|| Inside {
             id: host.record.id,
             read: host.read,
             hash: format!("{:032x}", host.last_hash),
         }));
         walk.id_min = host.record.id;
-        self.memory.pause(environment, host.record.id, &mut host.memory);
+        self.memory
+            .pause(environment, host.record.id, &mut host.memory);
         saw(batch, host, true);
     }
 
     /// A page was read to its end: is there another?
     fn end_page(&mut self, settings: &Settings, batch: &mut BatchState) -> Result<bool, Fault> {
-        let (Some(page), Some(walk)) = (self.page.take(), self.cursor.walk.as_mut()) else { return Ok(false) };
+        let (Some(page), Some(walk)) = (self.page.take(), self.cursor.walk.as_mut()) else {
+            return Ok(false);
+        };
         batch.report.counters.pages += 1;
         no_start(walk, &mut batch.report);
         walk.page = page.size.saturating_mul(2).min(settings.hosts_per_page);
-        let Some(warning) = page.reader.warning() else { return Ok(false) };
+        let Some(warning) = page.reader.warning() else {
+            return Ok(false);
+        };
         match next_position(warning)? {
             Some(next) if next > page.id_min && page.last_id.is_none_or(|last| next > last) => {
                 batch.progress = true;
@@ -515,12 +637,21 @@ impl<B: Body> Session<B> {
             Some(next) => Err(Fault::new(
                 FaultKind::Malformed,
                 "no-progress",
-                format!("Qualys says to go on at host {next}, which is not behind what was read (from {}, up to {}).",
-                    page.id_min, page.last_id.unwrap_or(page.id_min)),
+                format!(
+                    "Qualys says to go on at host {next}, which is not behind what was read (from {}, up to {}).",
+                    page.id_min,
+                    page.last_id.unwrap_or(page.id_min)
+                ),
                 "This is a fault of the server; the walk goes on from behind the last host.",
             )),
             None => {
-                batch.report.notice("vendor-warning", shorten(&format!("Qualys remarks ({}): {}", warning.code, warning.text)));
+                batch.report.notice(
+                    "vendor-warning",
+                    shorten(&format!(
+                        "Qualys remarks ({}): {}",
+                        warning.code, warning.text
+                    )),
+                );
                 Ok(false)
             }
         }
@@ -529,7 +660,9 @@ impl<B: Body> Session<B> {
     /// The walk has ended.
     fn end_walk(&mut self, batch: &mut BatchState) -> bool {
         batch.report.window = self.window();
-        let Some(walk) = self.cursor.walk.take() else { return true };
+        let Some(walk) = self.cursor.walk.take() else {
+            return true;
+        };
         if walk.host.is_some() {
             batch.report.counters.listed += 1;
             batch.report.counters.vanished += 1;
@@ -558,7 +691,9 @@ impl<B: Body> Session<B> {
         if !matches!(error, PageError::Malformed(_) | PageError::Truncated) {
             return false;
         }
-        let (Some(page), Some(walk)) = (self.page.as_ref(), self.cursor.walk.as_ref()) else { return false };
+        let (Some(page), Some(walk)) = (self.page.as_ref(), self.cursor.walk.as_ref()) else {
+            return false;
+        };
         let position = walk.id_min;
         let read = match &page.current {
             Some(host) => Some(host.record.id),
@@ -575,15 +710,31 @@ impl<B: Body> Session<B> {
         if !skipped && !given_up {
             return false;
         }
-        let Some(id) = read.or_else(|| self.ask_for_id(environment, settings, position)) else { return false };
+        let Some(id) = read.or_else(|| self.ask_for_id(environment, settings, position)) else {
+            return false;
+        };
         self.page = None;
-        let Some(walk) = self.cursor.walk.as_mut() else { return false };
+        let Some(walk) = self.cursor.walk.as_mut() else {
+            return false;
+        };
         let object = id.to_string();
         if skipped {
-            batch.report.set_aside(object, "skipped", "The host is on the list of hosts to leave out.");
+            batch.report.set_aside(
+                object,
+                "skipped",
+                "The host is on the list of hosts to leave out.",
+            );
         } else {
-            let code = if matches!(error, PageError::Truncated) { "truncated-body" } else { "malformed-xml" };
-            batch.report.set_aside(object, code, format!("Even a page with this host alone cannot be read: {error}."));
+            let code = if matches!(error, PageError::Truncated) {
+                "truncated-body"
+            } else {
+                "malformed-xml"
+            };
+            batch.report.set_aside(
+                object,
+                code,
+                format!("Even a page with this host alone cannot be read: {error}."),
+            );
             walk.complete = false;
         }
         walk.id_min = id.saturating_add(1);
@@ -593,17 +744,41 @@ impl<B: Body> Session<B> {
     }
 
     /// The ID of the next host, from a call that returns nothing else of it.
-    fn ask_for_id<E: Environment>(&mut self, environment: &mut E, settings: &Settings, position: u64) -> Option<u64> {
+    fn ask_for_id<E: Environment>(
+        &mut self,
+        environment: &mut E,
+        settings: &Settings,
+        position: u64,
+    ) -> Option<u64> {
         let after = self.cursor.walk.as_ref()?.after.clone();
         // The open answer holds one of the few calls that may run at the same time.
         self.page = None;
-        let request = request::next_id(settings, &Page { id_min: position, size: 1, after });
+        let request = request::next_id(
+            settings,
+            &Page {
+                id_min: position,
+                size: 1,
+                after,
+            },
+        );
         let root = Endpoint::Hosts.root();
         let answer = client::small(environment, &request, root, Endpoint::Hosts.label()).ok()?;
         let from = answer.iter().position(|b| *b == b'<')?;
         let pieces = [from..answer.len()];
-        self.tree.parse(&answer, &pieces, &[], (Class::Open, false), &mut crate::tree::Unknown::new()).ok()?;
-        let view = View { tree: &self.tree, buf: &answer, long: &[] };
+        self.tree
+            .parse(
+                &answer,
+                &pieces,
+                &[],
+                (Class::Open, false),
+                &mut crate::tree::Unknown::new(),
+            )
+            .ok()?;
+        let view = View {
+            tree: &self.tree,
+            buf: &answer,
+            long: &[],
+        };
         let set = view.descendants(b"ID_SET").next()?;
         let first = view.children(set).find_map(|element| view.text(element))?;
         let first = first.split('-').next()?.trim().parse::<u64>().ok()?;
@@ -612,7 +787,10 @@ impl<B: Body> Session<B> {
 
     fn window(&self) -> Window {
         match &self.cursor.walk {
-            None => Window { started: self.cursor.watermark.clone(), ..Window::default() },
+            None => Window {
+                started: self.cursor.watermark.clone(),
+                ..Window::default()
+            },
             Some(walk) => Window {
                 walk: walk.kind.name(),
                 after: walk.after.clone(),
@@ -633,18 +811,31 @@ fn begin_host<B: Body>(
     (settings, times): (&Settings, Times),
     batch: &mut BatchState,
 ) -> Result<Option<HostRecord>, &'static str> {
-    let Some(chunk) = page.chunks.front() else { return Ok(None) };
+    let Some(chunk) = page.chunks.front() else {
+        return Ok(None);
+    };
     let said = chunk.id.as_deref().map(str::trim).unwrap_or_default();
-    if let Some(inside) = walk.host.as_ref().filter(|inside| inside.id.to_string() != said) {
+    if let Some(inside) = walk
+        .host
+        .as_ref()
+        .filter(|inside| inside.id.to_string() != said)
+    {
         // It was half read, and is not listed any more.
         let object = inside.id.to_string();
         batch.report.counters.listed += 1;
         batch.report.counters.vanished += 1;
-        batch.report.notice("host-vanished", format!("Host {object} vanished while the walk was interrupted inside it."));
+        batch.report.notice(
+            "host-vanished",
+            format!("Host {object} vanished while the walk was interrupted inside it."),
+        );
         walk.host = None;
     }
     if batch.options.skip.contains(said) {
-        batch.report.set_aside(said, "skipped", "The host is on the list of hosts to leave out.");
+        batch.report.set_aside(
+            said,
+            "skipped",
+            "The host is on the list of hosts to leave out.",
+        );
         return Ok(None);
     }
     if let Some(fault) = chunk.fault {
@@ -652,13 +843,30 @@ fn begin_host<B: Body>(
         return Ok(None);
     }
     let (buf, long) = (page.reader.window(), page.reader.long_texts());
-    tree.parse(buf, &chunk.head, long, (Class::Host, !chunk.last), &mut batch.report.unknown_elements)?;
-    match hosts::map(View { tree, buf, long }, &settings.selection, times, scratch) {
+    tree.parse(
+        buf,
+        &chunk.head,
+        long,
+        (Class::Host, !chunk.last),
+        &mut batch.report.unknown_elements,
+    )?;
+    match hosts::map(
+        View { tree, buf, long },
+        &settings.selection,
+        times,
+        scratch,
+    ) {
         Ok(record) => Ok(Some(record)),
         Err(problem) => {
             let (code, message) = match problem {
-                HostProblem::MissingId => ("no-id", format!("A host behind position {} has no ID.", walk.id_min)),
-                HostProblem::BadId => ("bad-id", format!("A host has the ID {:?}, which is no number.", shorten(said))),
+                HostProblem::MissingId => (
+                    "no-id",
+                    format!("A host behind position {} has no ID.", walk.id_min),
+                ),
+                HostProblem::BadId => (
+                    "bad-id",
+                    format!("A host has the ID {:?}, which is no number.", shorten(said)),
+                ),
             };
             batch.report.set_aside(said, code, message);
             walk.complete = false;
@@ -678,7 +886,10 @@ fn no_start(walk: &mut Walk, report: &mut Report) {
 fn set_aside_fault(batch: &mut BatchState, walk: &mut Walk, object: &str, fault: HostFault) {
     let (code, message) = match fault {
         HostFault::TooDeep => ("too-deep", "The host's elements are nested too deep."),
-        HostFault::TooLarge => ("too-large", "The host's own part, or one of its detections, is larger than can be held."),
+        HostFault::TooLarge => (
+            "too-large",
+            "The host's own part, or one of its detections, is larger than can be held.",
+        ),
     };
     batch.report.set_aside(object, code, message);
     walk.complete = false;
@@ -699,7 +910,9 @@ fn emit_host<E: Environment, B: Body>(
     page: &mut OpenPage<B>,
     batch: &mut BatchState,
 ) -> Result<(), StepError> {
-    let Some(host) = page.current.as_mut() else { return Ok(()) };
+    let Some(host) = page.current.as_mut() else {
+        return Ok(());
+    };
     let record = &host.record;
     let identity = record.id.to_string();
     let key = format!("{identity}-{:032x}", record.hash);
@@ -712,7 +925,11 @@ fn emit_host<E: Environment, B: Body>(
     counters.repaired += record.repaired;
     counters.truncated += record.cut;
     counters.time_repaired += u64::from(record.time_repaired);
-    batch.outbox.add(environment, &key, record.time_ms, |body| hosts::write_record(record, body))?;
+    batch
+        .outbox
+        .add(environment, &key, record.time_ms, |body| {
+            hosts::write_record(record, body)
+        })?;
     host.emitted.push(identity);
     Ok(())
 }
@@ -720,12 +937,22 @@ fn emit_host<E: Environment, B: Body>(
 /// The position in a page's notice; `None` if the notice does not say to go on.
 fn next_position(warning: &Warning) -> Result<Option<u64>, Fault> {
     let url = warning.url.replace("&amp;", "&");
-    let query = url.split_once('?').map(|(_, query)| query).unwrap_or_default();
+    let query = url
+        .split_once('?')
+        .map(|(_, query)| query)
+        .unwrap_or_default();
     let query = query.split('#').next().unwrap_or_default();
-    let next = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "id_min").last();
+    let next = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == "id_min")
+        .last();
     match next.and_then(|(_, value)| value.trim().parse::<u64>().ok()) {
         Some(next) => Ok(Some(next)),
-        None if warning.url.is_empty() && warning.code != "1980" && !warning.text.contains("record limit exceeded") => Ok(None),
+        None if warning.url.is_empty()
+            && warning.code != "1980"
+            && !warning.text.contains("record limit exceeded") =>
+        {
+            Ok(None)
+        }
         None => Err(Fault::new(
             FaultKind::Malformed,
             "no-progress",
@@ -735,7 +962,8 @@ fn next_position(warning: &Warning) -> Result<Option<u64>, Fault> {
     }
 }
 
-/// Collects one batch. `session` is what an earlier call left; `begun` says whether this instance has finished a batch of this list.
+/// Collects one batch. `session` is what an earlier call left; `begun` says whether this instance is in
+/// the middle of a walk, so that a full walk which is asked for with every call begins once.
 pub(crate) fn batch<E: Environment>(
     environment: &mut E,
     settings: &Settings,
@@ -744,7 +972,10 @@ pub(crate) fn batch<E: Environment>(
     request: &BatchRequest,
 ) -> Result<Batch, Fault> {
     let endpoint = Endpoint::from_content_type(&request.content_type).ok_or_else(|| {
-        let message = format!("There is no content type {:?}.", shorten(&request.content_type));
+        let message = format!(
+            "There is no content type {:?}.",
+            shorten(&request.content_type)
+        );
         Fault::new(FaultKind::Internal, "content-type", message, "")
     })?;
     let options = Options::read(&request.options)?;
@@ -754,14 +985,18 @@ pub(crate) fn batch<E: Environment>(
         attempt: request.attempt,
         max_items: u64::from(request.max_items.max(1)),
         max_bytes: request.max_bytes.max(1),
-        deadline: environment.monotonic_ms().saturating_add(request.soft_deadline_ms),
+        deadline: environment
+            .monotonic_ms()
+            .saturating_add(request.soft_deadline_ms),
         progress: false,
         first_page: true,
         options,
     };
     let full = state.options.full && !*begun;
     // Taken out, so that a failure on the way leaves nothing behind that no longer fits the host's cursor.
-    let kept = slot.take().filter(|session| session.expected.is_some() && session.expected == request.cursor && !full);
+    let kept = slot.take().filter(|session| {
+        session.expected.is_some() && session.expected == request.cursor && !full
+    });
     let mut session = match kept {
         Some(mut session) => {
             if let Some(failure) = session.failure.take() {
@@ -769,18 +1004,27 @@ pub(crate) fn batch<E: Environment>(
             }
             session
         }
-        None => Session::start(settings, endpoint, request.cursor.as_deref(), full, &mut state.report)?,
+        None => Session::start(
+            settings,
+            endpoint,
+            request.cursor.as_deref(),
+            full,
+            &mut state.report,
+        )?,
     };
     session.begin_walk(settings, full, environment.now_ms());
     // A page that is still open was asked for before this call.
     state.first_page = session.page.is_none();
 
     let finished = run(environment, settings, &mut session, &mut state)?;
+    state
+        .outbox
+        .flush(environment)
+        .map_err(|rejection| refused(&rejection))?;
+    session.memory.flush(environment);
     if session.memory.full {
         state.report.notice("cache-full", "The connector's cache is full, so unchanged records may be emitted again under their old keys.");
     }
-    state.outbox.flush(environment).map_err(|rejection| refused(&rejection))?;
-    session.memory.flush(environment);
     let complete = match &mut session.cursor.walk {
         Some(walk) => {
             if walk.id_min > 0 {
@@ -795,7 +1039,7 @@ pub(crate) fn batch<E: Environment>(
     }
     let next = session.cursor.write();
     session.expected = Some(next.clone());
-    *begun = true;
+    *begun = session.cursor.walk.is_some();
     let batch = Batch {
         next,
         more: session.cursor.walk.is_some(),
@@ -816,7 +1060,11 @@ fn run<E: Environment>(
 ) -> Result<Option<bool>, Fault> {
     loop {
         if batch.progress {
-            let full = if inside(session) { batch.far_beyond(environment) } else { batch.reached(environment) };
+            let full = if inside(session) {
+                batch.far_beyond(environment)
+            } else {
+                batch.reached(environment)
+            };
             if full {
                 session.pause(environment, batch);
                 return Ok(None);
@@ -848,7 +1096,10 @@ fn run<E: Environment>(
 
 /// Between two pieces of a host only the wider limits apply.
 fn inside<B>(session: &Session<B>) -> bool {
-    session.page.as_ref().is_some_and(|page| page.current.is_some())
+    session
+        .page
+        .as_ref()
+        .is_some_and(|page| page.current.is_some())
 }
 
 enum Advance {
@@ -863,9 +1114,14 @@ fn advance<E: Environment>(
     session: &mut Session<E::Body>,
     batch: &mut BatchState,
 ) -> Result<Advance, StepError> {
-    let Some(page) = session.page.as_mut() else { return Ok(Advance::Ended) };
+    let Some(page) = session.page.as_mut() else {
+        return Ok(Advance::Ended);
+    };
     if page.chunks.is_empty() {
-        let progress = page.reader.fill(&mut page.chunks).map_err(StepError::Page)?;
+        let progress = page
+            .reader
+            .fill(&mut page.chunks)
+            .map_err(StepError::Page)?;
         let ids: Vec<u64> = page
             .chunks
             .iter()
@@ -875,7 +1131,9 @@ fn advance<E: Environment>(
         session.take_start(environment.now_ms(), &mut batch.report);
         if progress == Progress::Closed {
             batch.first_page = false;
-            let more = session.end_page(settings, batch).map_err(StepError::Fault)?;
+            let more = session
+                .end_page(settings, batch)
+                .map_err(StepError::Fault)?;
             batch.progress = true;
             return Ok(if more { Advance::Go } else { Advance::Ended });
         }

@@ -24,7 +24,11 @@ struct Kept<B> {
 impl<E: Environment> Connector<E> {
     /// A connector that knows no settings yet.
     pub fn new(environment: E) -> Self {
-        Self { environment, settings: None, sessions: HashMap::new() }
+        Self {
+            environment,
+            settings: None,
+            sessions: HashMap::new(),
+        }
     }
 
     /// What the connector runs in.
@@ -67,7 +71,10 @@ impl<E: Environment> Connector<E> {
     /// # Errors
     /// Without settings.
     pub fn plan(&mut self) -> Result<Option<()>, Fault> {
-        self.settings.as_ref().map(|_| None).ok_or_else(unconfigured)
+        self.settings
+            .as_ref()
+            .map(|_| None)
+            .ok_or_else(unconfigured)
     }
 
     /// Collects one batch.
@@ -79,8 +86,17 @@ impl<E: Environment> Connector<E> {
         let kept = self
             .sessions
             .entry(request.content_type.clone())
-            .or_insert_with(|| Kept { session: None, begun: false });
-        collect::batch(&mut self.environment, settings, &mut kept.session, &mut kept.begun, request)
+            .or_insert_with(|| Kept {
+                session: None,
+                begun: false,
+            });
+        collect::batch(
+            &mut self.environment,
+            settings,
+            &mut kept.session,
+            &mut kept.begun,
+            request,
+        )
     }
 }
 

@@ -103,19 +103,33 @@ impl Cursor {
 
     pub(crate) fn read(text: &str, content_type: &str) -> Result<Self, CursorError> {
         let unreadable = |why: &str| CursorError::Unreadable(why.to_owned());
-        let value: serde_json::Value = serde_json::from_str(text).map_err(|_| unreadable("no JSON"))?;
-        let version = value.get("v").and_then(serde_json::Value::as_u64).ok_or_else(|| unreadable("no version"))?;
+        let value: serde_json::Value =
+            serde_json::from_str(text).map_err(|_| unreadable("no JSON"))?;
+        let version = value
+            .get("v")
+            .and_then(serde_json::Value::as_u64)
+            .ok_or_else(|| unreadable("no version"))?;
         if version > VERSION {
             return Err(CursorError::Newer(version));
         }
-        let cursor: Self = serde_json::from_value(value).map_err(|error| CursorError::Unreadable(error.to_string()))?;
+        let cursor: Self = serde_json::from_value(value)
+            .map_err(|error| CursorError::Unreadable(error.to_string()))?;
         if cursor.content_type != content_type {
             return Err(unreadable("it belongs to another content type"));
         }
-        let times = [cursor.watermark.as_deref()].into_iter().chain(
-            cursor.walk.iter().flat_map(|walk| [Some(walk.began.as_str()), walk.started.as_deref(), walk.after.as_deref()]),
-        );
-        if times.flatten().any(|time| crate::timestamp::parse(time).is_none()) {
+        let times = [cursor.watermark.as_deref()]
+            .into_iter()
+            .chain(cursor.walk.iter().flat_map(|walk| {
+                [
+                    Some(walk.began.as_str()),
+                    walk.started.as_deref(),
+                    walk.after.as_deref(),
+                ]
+            }));
+        if times
+            .flatten()
+            .any(|time| crate::timestamp::parse(time).is_none())
+        {
             return Err(unreadable("a time in it is none"));
         }
         Ok(cursor)
@@ -144,7 +158,11 @@ mod tests {
             id_min: u64::MAX,
             page: 250,
             complete: true,
-            host: Some(Inside { id: 9_137_434_378, read: 3, hash: "00ff".to_owned() }),
+            host: Some(Inside {
+                id: 9_137_434_378,
+                read: 3,
+                hash: "00ff".to_owned(),
+            }),
         });
         assert_eq!(Cursor::read(&cursor.write(), "hosts"), Ok(cursor));
     }
@@ -152,12 +170,31 @@ mod tests {
     #[test]
     fn an_unreadable_or_newer_cursor_is_never_a_fresh_start() {
         let good = Cursor::new("hosts", "ab").write();
-        assert!(matches!(Cursor::read(&good, "vulnerabilities"), Err(CursorError::Unreadable(_))));
-        assert_eq!(Cursor::read(&good.replace("\"v\":1", "\"v\":2"), "hosts"), Err(CursorError::Newer(2)));
-        for bad in ["", "{}", "null", "{\"v\":1}", "{\"v\":\"1\"}", &good[..good.len() - 1]] {
-            assert!(matches!(Cursor::read(bad, "hosts"), Err(CursorError::Unreadable(_))), "{bad}");
+        assert!(matches!(
+            Cursor::read(&good, "vulnerabilities"),
+            Err(CursorError::Unreadable(_))
+        ));
+        assert_eq!(
+            Cursor::read(&good.replace("\"v\":1", "\"v\":2"), "hosts"),
+            Err(CursorError::Newer(2))
+        );
+        for bad in [
+            "",
+            "{}",
+            "null",
+            "{\"v\":1}",
+            "{\"v\":\"1\"}",
+            &good[..good.len() - 1],
+        ] {
+            assert!(
+                matches!(Cursor::read(bad, "hosts"), Err(CursorError::Unreadable(_))),
+                "{bad}"
+            );
         }
         let bad_time = good.replace("}", ",\"watermark\":\"soon\"}");
-        assert!(matches!(Cursor::read(&bad_time, "hosts"), Err(CursorError::Unreadable(_))));
+        assert!(matches!(
+            Cursor::read(&bad_time, "hosts"),
+            Err(CursorError::Unreadable(_))
+        ));
     }
 }

@@ -67,7 +67,9 @@ fn fields(view: View<'_>) -> Fields<'_> {
             b"FIRST_FOUND_DATETIME" => &mut fields.times[3],
             b"QDS_FACTORS" => {
                 for factor in view.children(child) {
-                    let Some(name) = view.attribute(factor, b"name") else { continue };
+                    let Some(name) = view.attribute(factor, b"name") else {
+                        continue;
+                    };
                     let slot = match name.as_ref() {
                         "CVSS" => &mut fields.base,
                         "CVSS_version" => &mut fields.version,
@@ -101,14 +103,25 @@ pub(crate) fn identify(view: View<'_>, host: &HostRecord, times: Times, detectio
     if let Some(unique) = &fields.unique {
         detection.identity.push_str(unique.trim());
     } else {
-        let _ = write!(detection.identity, "{}:{}", host.id, fields.qid.as_deref().unwrap_or_default().trim());
+        let _ = write!(
+            detection.identity,
+            "{}:{}",
+            host.id,
+            fields.qid.as_deref().unwrap_or_default().trim()
+        );
         for part in &fields.place {
             detection.identity.push(':');
-            detection.identity.push_str(part.as_deref().unwrap_or_default().trim());
+            detection
+                .identity
+                .push_str(part.as_deref().unwrap_or_default().trim());
         }
     }
     if detection.identity.len() > IDENTITY_LIMIT {
-        let short = format!("{}:{:032x}", host.id, xxh3_128(detection.identity.as_bytes()));
+        let short = format!(
+            "{}:{:032x}",
+            host.id,
+            xxh3_128(detection.identity.as_bytes())
+        );
         detection.identity = short;
     }
     detection.key.clear();
@@ -166,7 +179,11 @@ pub(crate) fn write_record(
         }
         if let Some(version) = &fields.version {
             let version = version.trim();
-            write_text(out, "version", version.strip_prefix(['v', 'V']).unwrap_or(version));
+            write_text(
+                out,
+                "version",
+                version.strip_prefix(['v', 'V']).unwrap_or(version),
+            );
         }
         if let Some(vector) = &fields.vector {
             write_text(out, "vector", vector.trim());
@@ -189,8 +206,16 @@ pub(crate) fn write_record(
     let mut cut = 0;
     out.push_str("\"DETECTION\":{");
     if view.differs(selection) {
-        if selection.leave_out.iter().any(|left| left.as_slice() == ["DETECTION"]) {
-            out.truncate(if host.vendor.is_empty() { before } else { before - 1 });
+        if selection
+            .leave_out
+            .iter()
+            .any(|left| left.as_slice() == ["DETECTION"])
+        {
+            out.truncate(if host.vendor.is_empty() {
+                before
+            } else {
+                before - 1
+            });
             out.push_str("}}");
             return 0;
         }
@@ -204,7 +229,11 @@ pub(crate) fn write_record(
 
 fn write_cves(out: &mut String, list: &str) {
     let mut cves: Vec<&str> = Vec::new();
-    for cve in list.split([',', ' ', '\n', '\t']).map(str::trim).filter(|cve| !cve.is_empty()) {
+    for cve in list
+        .split([',', ' ', '\n', '\t'])
+        .map(str::trim)
+        .filter(|cve| !cve.is_empty())
+    {
         if !cves.contains(&cve) && cves.len() < 1000 {
             cves.push(cve);
         }
@@ -241,7 +270,11 @@ fn number(text: &str) -> Option<Cow<'_, str>> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let literal = plain(whole) && plain(fraction) && (whole == "0" || !whole.starts_with('0'));
-    Some(if literal { Cow::Borrowed(text) } else { Cow::Owned(format!("{value}")) })
+    Some(if literal {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("{value}"))
+    })
 }
 
 #[cfg(test)]
@@ -250,9 +283,18 @@ mod tests {
 
     #[test]
     fn a_number_stays_as_written_and_is_always_json() {
-        for (text, json) in [("8.1", Some("8.1")), (" 78 ", Some("78")), ("0.01234", Some("0.01234")), ("007", Some("7")),
-            ("1e3", Some("1000")), (".5", Some("0.5")), ("8.", Some("8")), ("NaN", None), ("inf", None), ("high", None)]
-        {
+        for (text, json) in [
+            ("8.1", Some("8.1")),
+            (" 78 ", Some("78")),
+            ("0.01234", Some("0.01234")),
+            ("007", Some("7")),
+            ("1e3", Some("1000")),
+            (".5", Some("0.5")),
+            ("8.", Some("8")),
+            ("NaN", None),
+            ("inf", None),
+            ("high", None),
+        ] {
             assert_eq!(number(text).as_deref(), json, "{text}");
             if let Some(json) = json {
                 serde_json::from_str::<serde_json::Value>(json).expect("JSON");

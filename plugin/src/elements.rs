@@ -72,7 +72,9 @@ pub(crate) fn class(parent: Class, name: &[u8]) -> Class {
             b"LABEL_1" | b"LABEL_2" | b"LABEL_3" | b"VALUE_1" | b"VALUE_2" | b"VALUE_3"
         )),
         Class::Metadata => match name {
-            b"EC2" | b"GOOGLE" | b"GCP" | b"AZURE" | b"ALICLOUD" | b"IBM" | b"OCI" => Class::List(ListOf::Attributes),
+            b"EC2" | b"GOOGLE" | b"GCP" | b"AZURE" | b"ALICLOUD" | b"IBM" | b"OCI" => {
+                Class::List(ListOf::Attributes)
+            }
             _ => Class::Unknown,
         },
         Class::RiskFactors => match name {
@@ -80,12 +82,22 @@ pub(crate) fn class(parent: Class, name: &[u8]) -> Class {
             _ => known(matches!(name, b"TRURISK_SCORE_FORMULA" | b"ARS_FORMULA")),
         },
         Class::List(of) if name == of.member() => Class::Member(of),
-        Class::Member(ListOf::Tags) => known(matches!(name, b"TAG_ID" | b"NAME" | b"COLOR" | b"BACKGROUND_COLOR")),
+        Class::Member(ListOf::Tags) => known(matches!(
+            name,
+            b"TAG_ID" | b"NAME" | b"COLOR" | b"BACKGROUND_COLOR"
+        )),
         Class::Member(ListOf::Attributes) => known(matches!(
             name,
-            b"NAME" | b"LAST_STATUS" | b"VALUE" | b"LAST_SUCCESS_DATE" | b"LAST_ERROR_DATE" | b"LAST_ERROR"
+            b"NAME"
+                | b"LAST_STATUS"
+                | b"VALUE"
+                | b"LAST_SUCCESS_DATE"
+                | b"LAST_ERROR_DATE"
+                | b"LAST_ERROR"
         )),
-        Class::Member(ListOf::CloudTags) => known(matches!(name, b"NAME" | b"VALUE" | b"LAST_SUCCESS_DATE")),
+        Class::Member(ListOf::CloudTags) => {
+            known(matches!(name, b"NAME" | b"VALUE" | b"LAST_SUCCESS_DATE"))
+        }
         Class::Open => Class::Open,
         _ => Class::Unknown,
     }
@@ -93,14 +105,45 @@ pub(crate) fn class(parent: Class, name: &[u8]) -> Class {
 
 fn host(name: &[u8]) -> Class {
     match name {
-        b"ID" | b"ASSET_ID" | b"IP" | b"IPV6" | b"ASSET_RISK_SCORE" | b"TRURISK_SCORE" | b"ASSET_CRITICALITY_SCORE"
-        | b"TRACKING_METHOD" | b"NETWORK_ID" | b"NETWORK_NAME" | b"DNS" | b"CLOUD_PROVIDER" | b"CLOUD_SERVICE"
-        | b"CLOUD_RESOURCE_ID" | b"EC2_INSTANCE_ID" | b"NETBIOS" | b"OS" | b"OS_CPE" | b"QG_HOSTID" | b"LAST_BOOT"
-        | b"SERIAL_NUMBER" | b"HARDWARE_UUID" | b"FIRST_FOUND_DATE" | b"LAST_ACTIVITY" | b"AGENT_STATUS"
-        | b"CLOUD_AGENT_RUNNING_ON" | b"LAST_VULN_SCAN_DATETIME" | b"LAST_VM_SCANNED_DATE" | b"LAST_SCAN_DATETIME"
-        | b"LAST_VM_SCANNED_DURATION" | b"LAST_VM_AUTH_SCANNED_DATE" | b"LAST_VM_AUTH_SCANNED_DURATION"
-        | b"LAST_PC_SCANNED_DATE" | b"LAST_COMPLIANCE_SCAN_DATETIME" | b"LAST_SCAP_SCAN_DATETIME"
-        | b"VM_AUTH_INSUFFICIENT_PRIVILEGE" | b"OWNER" | b"COMMENTS" | b"ASSET_GROUP_IDS" => Class::Leaf,
+        b"ID"
+        | b"ASSET_ID"
+        | b"IP"
+        | b"IPV6"
+        | b"ASSET_RISK_SCORE"
+        | b"TRURISK_SCORE"
+        | b"ASSET_CRITICALITY_SCORE"
+        | b"TRACKING_METHOD"
+        | b"NETWORK_ID"
+        | b"NETWORK_NAME"
+        | b"DNS"
+        | b"CLOUD_PROVIDER"
+        | b"CLOUD_SERVICE"
+        | b"CLOUD_RESOURCE_ID"
+        | b"EC2_INSTANCE_ID"
+        | b"NETBIOS"
+        | b"OS"
+        | b"OS_CPE"
+        | b"QG_HOSTID"
+        | b"LAST_BOOT"
+        | b"SERIAL_NUMBER"
+        | b"HARDWARE_UUID"
+        | b"FIRST_FOUND_DATE"
+        | b"LAST_ACTIVITY"
+        | b"AGENT_STATUS"
+        | b"CLOUD_AGENT_RUNNING_ON"
+        | b"LAST_VULN_SCAN_DATETIME"
+        | b"LAST_VM_SCANNED_DATE"
+        | b"LAST_SCAN_DATETIME"
+        | b"LAST_VM_SCANNED_DURATION"
+        | b"LAST_VM_AUTH_SCANNED_DATE"
+        | b"LAST_VM_AUTH_SCANNED_DURATION"
+        | b"LAST_PC_SCANNED_DATE"
+        | b"LAST_COMPLIANCE_SCAN_DATETIME"
+        | b"LAST_SCAP_SCAN_DATETIME"
+        | b"VM_AUTH_INSUFFICIENT_PRIVILEGE"
+        | b"OWNER"
+        | b"COMMENTS"
+        | b"ASSET_GROUP_IDS" => Class::Leaf,
         b"DNS_DATA" => Class::DnsData,
         b"USER_DEF" => Class::UserDef,
         b"METADATA" => Class::Metadata,
@@ -113,16 +156,46 @@ fn host(name: &[u8]) -> Class {
 
 fn detection(name: &[u8]) -> Class {
     match name {
-        b"UNIQUE_VULN_ID" | b"QID" | b"TYPE" | b"SEVERITY" | b"PORT" | b"PROTOCOL" | b"FQDN" | b"SSL" | b"INSTANCE"
-        | b"RESULT_INSTANCE" | b"RESULTS" | b"STATUS" | b"FIRST_FOUND_DATETIME" | b"LAST_FOUND_DATETIME" | b"SOURCE"
-        | b"TIMES_FOUND" | b"LAST_TEST_DATETIME" | b"LAST_UPDATE_DATETIME" | b"LAST_FIXED_DATETIME"
-        | b"FIRST_REOPENED_DATETIME" | b"LAST_REOPENED_DATETIME" | b"TIMES_REOPENED" | b"SERVICE" | b"IS_IGNORED"
-        | b"IS_DISABLED" | b"AFFECT_RUNNING_KERNEL" | b"AFFECT_RUNNING_SERVICE" | b"AFFECT_EXPLOITABLE_CONFIG"
-        | b"LAST_PROCESSED_DATETIME" | b"ASSET_CVE" | b"MITRE_TACTIC_NAME" | b"MITRE_TACTIC_ID"
-        | b"MITRE_TECHNIQUE_NAME" | b"MITRE_TECHNIQUE_ID" | b"TRURISK_ELIMINATION_STATUS" => Class::Leaf,
+        b"UNIQUE_VULN_ID"
+        | b"QID"
+        | b"TYPE"
+        | b"SEVERITY"
+        | b"PORT"
+        | b"PROTOCOL"
+        | b"FQDN"
+        | b"SSL"
+        | b"INSTANCE"
+        | b"RESULT_INSTANCE"
+        | b"RESULTS"
+        | b"STATUS"
+        | b"FIRST_FOUND_DATETIME"
+        | b"LAST_FOUND_DATETIME"
+        | b"SOURCE"
+        | b"TIMES_FOUND"
+        | b"LAST_TEST_DATETIME"
+        | b"LAST_UPDATE_DATETIME"
+        | b"LAST_FIXED_DATETIME"
+        | b"FIRST_REOPENED_DATETIME"
+        | b"LAST_REOPENED_DATETIME"
+        | b"TIMES_REOPENED"
+        | b"SERVICE"
+        | b"IS_IGNORED"
+        | b"IS_DISABLED"
+        | b"AFFECT_RUNNING_KERNEL"
+        | b"AFFECT_RUNNING_SERVICE"
+        | b"AFFECT_EXPLOITABLE_CONFIG"
+        | b"LAST_PROCESSED_DATETIME"
+        | b"ASSET_CVE"
+        | b"MITRE_TACTIC_NAME"
+        | b"MITRE_TACTIC_ID"
+        | b"MITRE_TECHNIQUE_NAME"
+        | b"MITRE_TECHNIQUE_ID"
+        | b"TRURISK_ELIMINATION_STATUS" => Class::Leaf,
         b"QDS" => Class::Qds,
         b"QDS_FACTORS" => Class::List(ListOf::QdsFactors),
-        b"VULNERABILITY_DETECTION_SOURCES" | b"LATEST_VULNERABILITY_DETECTION_SOURCE" => Class::Open,
+        b"VULNERABILITY_DETECTION_SOURCES" | b"LATEST_VULNERABILITY_DETECTION_SOURCE" => {
+            Class::Open
+        }
         _ => Class::Unknown,
     }
 }

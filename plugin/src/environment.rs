@@ -35,9 +35,15 @@ impl Request {
     #[must_use]
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let product = concat!("qualys-connector/", env!("CARGO_PKG_VERSION")).to_owned();
-        let mut headers = vec![("x-requested-with", product.clone()), ("user-agent", product)];
+        let mut headers = vec![
+            ("x-requested-with", product.clone()),
+            ("user-agent", product),
+        ];
         if self.post {
-            headers.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
+            headers.push((
+                "content-type",
+                "application/x-www-form-urlencoded".to_owned(),
+            ));
         }
         headers
     }

@@ -46,7 +46,12 @@ pub struct Fault {
 }
 
 impl Fault {
-    pub(crate) fn new(kind: FaultKind, code: &str, message: impl Into<String>, advice: &str) -> Self {
+    pub(crate) fn new(
+        kind: FaultKind,
+        code: &str,
+        message: impl Into<String>,
+        advice: &str,
+    ) -> Self {
         Self {
             kind,
             code: code.to_owned(),

@@ -8,14 +8,16 @@ use std::cell::RefCell;
 use wasip2::clocks::{monotonic_clock, wall_clock};
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
-    ErrorCode, Fields, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme,
+    ErrorCode, Fields, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest,
+    Scheme,
 };
 use wasip2::io::streams::{InputStream, StreamError};
 
 use crate::collect;
 use crate::connector::Connector;
 use crate::environment::{
-    Body, Cache, CacheError, Clock, Item, Level, Log, Rejection, Request, Response, Sink, Transport, TransportError,
+    Body, Cache, CacheError, Clock, Item, Level, Log, Rejection, Request, Response, Sink,
+    Transport, TransportError,
 };
 use crate::fault::{Fault, FaultKind};
 use crate::probe;
@@ -28,8 +30,6 @@ use bindings::interflow::connector::{cache, log, sink};
 
 #[expect(
     unsafe_code,
-    missing_docs,
-    unreachable_pub,
     clippy::allow_attributes_without_reason,
     reason = "written by the generator from the contract"
 )]
@@ -56,9 +56,13 @@ impl Guest for Component {
 
     fn configure(settings: String) -> Result<Vec<SettingRemark>, Vec<SettingRemark>> {
         let remarks = |list: Vec<Remark>| {
-            list.into_iter().map(|Remark { pointer, message }| SettingRemark { pointer, message }).collect()
+            list.into_iter()
+                .map(|Remark { pointer, message }| SettingRemark { pointer, message })
+                .collect()
         };
-        with(|connector| connector.configure(&settings)).map(remarks).map_err(remarks)
+        with(|connector| connector.configure(&settings))
+            .map(remarks)
+            .map_err(remarks)
     }
 
     fn test() -> Vec<Check> {
@@ -76,8 +80,14 @@ impl Guest for Component {
         with(Connector::test).into_iter().map(check).collect()
     }
 
-    fn plan(_content_type: String, _cursor: Option<Cursor>, _max_parts: u32) -> Result<Option<Split>, Error> {
-        with(|connector| connector.plan()).map(|_| None).map_err(error)
+    fn plan(
+        _content_type: String,
+        _cursor: Option<Cursor>,
+        _max_parts: u32,
+    ) -> Result<Option<Split>, Error> {
+        with(|connector| connector.plan())
+            .map(|_| None)
+            .map_err(error)
     }
 
     fn collect_batch(request: BatchRequest) -> Result<Batch, Error> {
@@ -138,7 +148,11 @@ impl Sink for Wasi {
                 their.time_ms = our.time_ms;
             }
         };
-        let empty = || sink::Item { key: String::new(), time_ms: 0, body: String::new() };
+        let empty = || sink::Item {
+            key: String::new(),
+            time_ms: 0,
+            body: String::new(),
+        };
         self.items.resize_with(items.len(), empty);
         swap(items, &mut self.items);
         let result = sink::emit(&self.items);
@@ -193,24 +207,44 @@ impl Transport for Wasi {
     type Body = WasiBody;
 
     fn send(&mut self, request: &Request) -> Result<Response<WasiBody>, TransportError> {
-        let headers: Vec<(String, Vec<u8>)> =
-            request.headers().into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect();
+        let headers: Vec<(String, Vec<u8>)> = request
+            .headers()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into_bytes()))
+            .collect();
         let headers = Fields::from_list(&headers).map_err(|error| broken(&error))?;
         let outgoing = OutgoingRequest::new(headers);
-        let (scheme, authority) = request.origin.split_once("://").unwrap_or(("https", &request.origin));
-        let scheme = if scheme == "http" { Scheme::Http } else { Scheme::Https };
-        let method = if request.post { Method::Post } else { Method::Get };
+        let (scheme, authority) = request
+            .origin
+            .split_once("://")
+            .unwrap_or(("https", &request.origin));
+        let scheme = if scheme == "http" {
+            Scheme::Http
+        } else {
+            Scheme::Https
+        };
+        let method = if request.post {
+            Method::Post
+        } else {
+            Method::Get
+        };
         let set = outgoing
             .set_method(&method)
             .and_then(|()| outgoing.set_scheme(Some(&scheme)))
             .and_then(|()| outgoing.set_authority(Some(authority)))
             .and_then(|()| outgoing.set_path_with_query(Some(&request.path)));
-        set.map_err(|()| TransportError::Connection("the host refused a part of the request".to_owned()))?;
+        set.map_err(|()| {
+            TransportError::Connection("the host refused a part of the request".to_owned())
+        })?;
 
-        let body = outgoing.body().map_err(|()| TransportError::Connection("the request has no body".to_owned()))?;
+        let body = outgoing
+            .body()
+            .map_err(|()| TransportError::Connection("the request has no body".to_owned()))?;
         let pending = outgoing_handler::handle(outgoing, None).map_err(|code| failure(&code))?;
         if request.post {
-            let stream = body.write().map_err(|()| TransportError::Connection("the body cannot be written".to_owned()))?;
+            let stream = body.write().map_err(|()| {
+                TransportError::Connection("the body cannot be written".to_owned())
+            })?;
             for piece in request.body().as_bytes().chunks(4096) {
                 // A host that has already answered stops reading; its answer tells more than this error.
                 if stream.blocking_write_and_flush(piece).is_err() {
@@ -231,10 +265,19 @@ impl Transport for Wasi {
             .headers()
             .entries()
             .into_iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), String::from_utf8_lossy(&value).into_owned()))
+            .map(|(name, value)| {
+                (
+                    name.to_ascii_lowercase(),
+                    String::from_utf8_lossy(&value).into_owned(),
+                )
+            })
             .collect();
         let status = answer.status();
-        Ok(Response { status, headers, body: WasiBody::new(answer)? })
+        Ok(Response {
+            status,
+            headers,
+            body: WasiBody::new(answer)?,
+        })
     }
 }
 
@@ -269,7 +312,11 @@ impl WasiBody {
         let gone = |()| TransportError::Connection("the answer has no body".to_owned());
         let body = answer.consume().map_err(gone)?;
         let stream = body.stream().map_err(gone)?;
-        Ok(Self { stream, _body: body, _answer: answer })
+        Ok(Self {
+            stream,
+            _body: body,
+            _answer: answer,
+        })
     }
 }
 

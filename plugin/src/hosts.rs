@@ -56,10 +56,16 @@ pub(crate) fn map(
     scratch: &mut String,
 ) -> Result<HostRecord, HostProblem> {
     let root = view.root();
-    let field = |name: &[u8]| view.child(root, name).and_then(|element| view.text(element));
+    let field = |name: &[u8]| {
+        view.child(root, name)
+            .and_then(|element| view.text(element))
+    };
     let id = field(b"ID").ok_or(HostProblem::MissingId)?;
     let id: u64 = id.trim().parse().map_err(|_| HostProblem::BadId)?;
-    let mut host = HostRecord { id, ..HostRecord::default() };
+    let mut host = HostRecord {
+        id,
+        ..HostRecord::default()
+    };
 
     scratch.clear();
     host.repaired = view.write_full(scratch);
@@ -79,7 +85,8 @@ pub(crate) fn map(
     ]
     .into_iter()
     .find_map(field);
-    (host.time_ms, host.time_repaired) = timestamp::event_time(when.as_deref(), times.walk_start_ms, times.now_ms);
+    (host.time_ms, host.time_repaired) =
+        timestamp::event_time(when.as_deref(), times.walk_start_ms, times.now_ms);
 
     write_common(view, root, id, &mut host.common);
     Ok(host)
@@ -122,12 +129,25 @@ fn write_array(out: &mut String, key: &str, values: &[String]) {
 }
 
 fn write_common(view: View<'_>, root: Element, id: u64, out: &mut String) {
-    let field = |name: &[u8]| view.child(root, name).and_then(|element| view.text(element));
+    let field = |name: &[u8]| {
+        view.child(root, name)
+            .and_then(|element| view.text(element))
+    };
     let dns_data = view.child(root, b"DNS_DATA");
-    let dns = |name: &[u8]| view.child(dns_data?, name).and_then(|element| view.text(element));
-    let address = |name: &[u8]| field(name).map(|ip| ip.trim().to_owned()).filter(|ip| ip.parse::<IpAddr>().is_ok());
+    let dns = |name: &[u8]| {
+        view.child(dns_data?, name)
+            .and_then(|element| view.text(element))
+    };
+    let address = |name: &[u8]| {
+        field(name)
+            .map(|ip| ip.trim().to_owned())
+            .filter(|ip| ip.parse::<IpAddr>().is_ok())
+    };
 
-    let ips: Vec<String> = [address(b"IP"), address(b"IPV6")].into_iter().flatten().collect();
+    let ips: Vec<String> = [address(b"IP"), address(b"IPV6")]
+        .into_iter()
+        .flatten()
+        .collect();
     let hostname = dns(b"HOSTNAME");
     let name = dns(b"FQDN")
         .or_else(|| field(b"DNS"))
@@ -187,14 +207,22 @@ fn write_common(view: View<'_>, root: Element, id: u64, out: &mut String) {
 fn macs(view: View<'_>) -> Vec<String> {
     let mut macs = Vec::new();
     for attribute in view.descendants(b"ATTRIBUTE") {
-        let part = |name: &[u8]| view.child(attribute, name).and_then(|element| view.text(element));
+        let part = |name: &[u8]| {
+            view.child(attribute, name)
+                .and_then(|element| view.text(element))
+        };
         let Some(name) = part(b"NAME") else { continue };
         let last = name.rsplit('/').next().unwrap_or_default();
         if !last.eq_ignore_ascii_case("mac") && !last.eq_ignore_ascii_case("macAddress") {
             continue;
         }
-        let Some(value) = part(b"VALUE") else { continue };
-        let digits: String = value.chars().filter(|c| !matches!(c, ':' | '-' | '.')).collect();
+        let Some(value) = part(b"VALUE") else {
+            continue;
+        };
+        let digits: String = value
+            .chars()
+            .filter(|c| !matches!(c, ':' | '-' | '.'))
+            .collect();
         if digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
             let digits = digits.to_ascii_uppercase();
             let mac: Vec<&str> = (0..6).map(|pair| &digits[pair * 2..pair * 2 + 2]).collect();
@@ -217,14 +245,28 @@ fn os_type(os: &str) -> Option<&'static str> {
         (
             "linux",
             &[
-                "linux", "ubuntu", "debian", "red hat", "rhel", "centos", "fedora", "suse", "rocky", "almalinux", "alpine",
-                "photon os", "amazon linux",
+                "linux",
+                "ubuntu",
+                "debian",
+                "red hat",
+                "rhel",
+                "centos",
+                "fedora",
+                "suse",
+                "rocky",
+                "almalinux",
+                "alpine",
+                "photon os",
+                "amazon linux",
             ],
         ),
         ("unix", &["unix", "aix", "solaris", "sunos", "hp-ux", "bsd"]),
     ];
     let os = os.to_lowercase();
-    FAMILIES.iter().find(|(_, words)| words.iter().any(|word| os.contains(word))).map(|(family, _)| *family)
+    FAMILIES
+        .iter()
+        .find(|(_, words)| words.iter().any(|word| os.contains(word)))
+        .map(|(family, _)| *family)
 }
 
 /// Appends the record of a host.

@@ -61,7 +61,12 @@ impl HostMemory {
         !self.new.insert(hash) || self.old.binary_search(&hash).is_ok()
     }
 
-    fn encode(&self, states: &[u128], key: impl Fn(usize) -> String, fingerprint: &[u8; 8]) -> Vec<(String, Vec<u8>)> {
+    fn encode(
+        &self,
+        states: &[u128],
+        key: impl Fn(usize) -> String,
+        fingerprint: &[u8; 8],
+    ) -> Vec<(String, Vec<u8>)> {
         let shards = states.len().div_ceil(SHARD).max(1);
         (0..shards)
             .map(|shard| {
@@ -147,7 +152,9 @@ impl Memory {
             return None;
         }
         let shards = u32::from_le_bytes(header[8..].try_into().ok()?);
-        let states = states.chunks_exact(16).filter_map(|state| Some(u128::from_le_bytes(state.try_into().ok()?)));
+        let states = states
+            .chunks_exact(16)
+            .filter_map(|state| Some(u128::from_le_bytes(state.try_into().ok()?)));
         // The number is a hint of our own; a damaged one must not become a million reads.
         Some((states.collect(), usize::try_from(shards).ok()?.min(100_000)))
     }
@@ -185,11 +192,15 @@ impl Memory {
 
     fn put<C: Cache>(&mut self, cache: &mut C, id: u64, memory: &HostMemory, states: &[u128]) {
         if states.is_empty() {
-            let unused: Vec<String> = (0..memory.old_shards).map(|shard| self.key(id, shard)).collect();
+            let unused: Vec<String> = (0..memory.old_shards)
+                .map(|shard| self.key(id, shard))
+                .collect();
             self.remove.extend(unused);
         } else {
             let entries = memory.encode(states, |shard| self.key(id, shard), &self.fingerprint);
-            let unused: Vec<String> = (entries.len()..memory.old_shards).map(|shard| self.key(id, shard)).collect();
+            let unused: Vec<String> = (entries.len()..memory.old_shards)
+                .map(|shard| self.key(id, shard))
+                .collect();
             self.remove.extend(unused);
             self.waiting_bytes += entries.iter().map(|(_, value)| value.len()).sum::<usize>();
             self.waiting.extend(entries);
@@ -244,7 +255,9 @@ mod tests {
     fn pass(store: &mut Store, fingerprint: &str, states: std::ops::Range<u32>) -> usize {
         let mut memory = Memory::new(Endpoint::Vulnerabilities, fingerprint);
         let mut host = memory.take(store, 7);
-        let repeated = states.filter(|state| host.recognise(hash(&state.to_string()))).count();
+        let repeated = states
+            .filter(|state| host.recognise(hash(&state.to_string())))
+            .count();
         memory.finish(store, 7, &host);
         memory.flush(store);
         repeated
@@ -257,7 +270,11 @@ mod tests {
         assert_eq!(store.0.len(), 3);
         assert_eq!(pass(&mut store, "a", 0..5000), 5000);
         assert_eq!(pass(&mut store, "a", 4990..5000), 10);
-        assert_eq!(store.0.len(), 1, "shards that are no longer needed are removed");
+        assert_eq!(
+            store.0.len(),
+            1,
+            "shards that are no longer needed are removed"
+        );
         assert_eq!(pass(&mut store, "a", 0..5000), 10);
     }
 
@@ -286,6 +303,10 @@ mod tests {
         memory.pause(&mut store, 7, &mut host);
         memory.flush(&mut store);
         let mut again = Memory::new(Endpoint::Vulnerabilities, "a").take(&mut store, 7);
-        assert!(again.recognise(hash("9")) && again.recognise(hash("100")) && !again.recognise(hash("11")));
+        assert!(
+            again.recognise(hash("9"))
+                && again.recognise(hash("100"))
+                && !again.recognise(hash("11"))
+        );
     }
 }

@@ -211,7 +211,11 @@ impl<B: Body> PageReader<B> {
             }
             if self.at == self.buf.len() {
                 if self.eof {
-                    return Err(if self.buf.is_empty() { PageError::Truncated } else { PageError::NotXml });
+                    return Err(if self.buf.is_empty() {
+                        PageError::Truncated
+                    } else {
+                        PageError::NotXml
+                    });
                 }
                 self.read()?;
                 continue;
@@ -219,7 +223,11 @@ impl<B: Body> PageReader<B> {
             let token = match xml::scan(&self.buf, self.at) {
                 Scan::Token(token) => token,
                 Scan::More if self.eof => {
-                    return Err(if self.buf[self.at] == b'<' { PageError::Truncated } else { PageError::NotXml });
+                    return Err(if self.buf[self.at] == b'<' {
+                        PageError::Truncated
+                    } else {
+                        PageError::NotXml
+                    });
                 }
                 Scan::More => {
                     if self.buf[self.at] != b'<' && !text::trim(&self.buf[self.at..]).is_empty() {
@@ -277,12 +285,24 @@ impl<B: Body> PageReader<B> {
         self.compact();
         loop {
             if let Some(failure) = &self.failure {
-                return if chunks.is_empty() { Err(failure.clone()) } else { Ok(Progress::Hosts) };
+                return if chunks.is_empty() {
+                    Err(failure.clone())
+                } else {
+                    Ok(Progress::Hosts)
+                };
             }
             if self.closed {
-                return Ok(if chunks.is_empty() { Progress::Closed } else { Progress::Hosts });
+                return Ok(if chunks.is_empty() {
+                    Progress::Closed
+                } else {
+                    Progress::Hosts
+                });
             }
-            let step = if self.host.is_some() { self.step_host() } else { self.step_page() };
+            let step = if self.host.is_some() {
+                self.step_host()
+            } else {
+                self.step_page()
+            };
             match step {
                 Ok(Step::Go) => {}
                 Ok(Step::Chunk(chunk)) => {
@@ -352,12 +372,18 @@ impl<B: Body> PageReader<B> {
             Kind::Comment | Kind::Instruction => {}
             Kind::Doctype => return Err(PageError::Malformed("a document type inside the page")),
             Kind::Start { empty } => {
-                let name = std::str::from_utf8(inside).map_err(|_| PageError::Malformed("a name that is not UTF-8"))?;
+                let name = std::str::from_utf8(inside)
+                    .map_err(|_| PageError::Malformed("a name that is not UTF-8"))?;
                 if name == "HOST" && self.path.last().is_some_and(|parent| parent == "HOST_LIST") {
                     if empty {
                         let range = self.at..token.end;
                         self.at = token.end;
-                        let chunk = HostChunk { first: true, last: true, head: vec![range], ..HostChunk::default() };
+                        let chunk = HostChunk {
+                            first: true,
+                            last: true,
+                            head: vec![range],
+                            ..HostChunk::default()
+                        };
                         return Ok(Step::Chunk(chunk));
                     }
                     self.begin_host(token.end);
@@ -372,8 +398,14 @@ impl<B: Body> PageReader<B> {
                 self.capture.clear();
             }
             Kind::End => {
-                if self.path.last().is_none_or(|open| open.as_bytes() != inside) {
-                    return Err(PageError::Malformed("an end tag that closes another element"));
+                if self
+                    .path
+                    .last()
+                    .is_none_or(|open| open.as_bytes() != inside)
+                {
+                    return Err(PageError::Malformed(
+                        "an end tag that closes another element",
+                    ));
                 }
                 self.leave_element();
             }
@@ -398,7 +430,14 @@ impl<B: Body> PageReader<B> {
 
     fn leave_element(&mut self) {
         let value = || self.capture.trim().to_owned();
-        match self.path.iter().skip(1).map(String::as_str).collect::<Vec<_>>().as_slice() {
+        match self
+            .path
+            .iter()
+            .skip(1)
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .as_slice()
+        {
             ["RESPONSE", "DATETIME"] => self.datetime = Some(value()),
             ["RESPONSE", "WARNING"] => {
                 self.warning.get_or_insert_default();
@@ -440,8 +479,14 @@ impl<B: Body> PageReader<B> {
     }
 
     fn step_host(&mut self) -> Result<Step, PageError> {
-        let Some(host) = self.host.as_mut() else { return Ok(Step::Go) };
-        let scan = if self.at == self.buf.len() { Scan::More } else { xml::scan(&self.buf, self.at) };
+        let Some(host) = self.host.as_mut() else {
+            return Ok(Step::Go);
+        };
+        let scan = if self.at == self.buf.len() {
+            Scan::More
+        } else {
+            xml::scan(&self.buf, self.at)
+        };
         let token = match scan {
             Scan::Token(token) => token,
             Scan::Bad(why) => return Err(PageError::Malformed(why)),
@@ -483,7 +528,10 @@ impl<B: Body> PageReader<B> {
                 self.at = token.end;
                 host.run = token.end;
                 if closed {
-                    return Ok(self.host.take().map_or(Step::Go, |host| Step::Chunk(host.into_chunk(token.end))));
+                    return Ok(self
+                        .host
+                        .take()
+                        .map_or(Step::Go, |host| Step::Chunk(host.into_chunk(token.end))));
                 }
                 if self.drop_faulty_or_full() {
                     return Ok(self.hand_out_part().map_or(Step::Go, Step::Chunk));
@@ -509,7 +557,9 @@ impl<B: Body> PageReader<B> {
 
     fn drop_faulty_or_full(&mut self) -> bool {
         self.drop_faulty();
-        self.host.as_ref().is_some_and(|host| host.fault.is_none() && self.at - host.start + host.kept > WINDOW)
+        self.host
+            .as_ref()
+            .is_some_and(|host| host.fault.is_none() && self.at - host.start + host.kept > WINDOW)
     }
 
     /// Once the host exceeds the window, hands out its head or the detections that are complete.
@@ -529,7 +579,12 @@ impl<B: Body> PageReader<B> {
                 fault: None,
             };
             host.start = host.detection.map_or(self.at, |(from, _)| from);
-            host.kept = self.long.iter().filter(|long| long.offset >= host.start).map(|long| long.kept.len()).sum();
+            host.kept = self
+                .long
+                .iter()
+                .filter(|long| long.offset >= host.start)
+                .map(|long| long.kept.len())
+                .sum();
             return Some(chunk);
         }
         if held > WINDOW_LIMIT {
@@ -541,14 +596,22 @@ impl<B: Body> PageReader<B> {
 
     /// Reduces the text that began behind the last tag, reading on until the next tag.
     fn reduce_text(&mut self) -> Result<Step, PageError> {
-        let Some(host) = self.host.as_ref() else { return Ok(Step::Go) };
+        let Some(host) = self.host.as_ref() else {
+            return Ok(Step::Go);
+        };
         let run = host.run;
         let mut reader = LongTextReader::new(self.keep_text);
         loop {
             if self.at_run_end(run) {
                 break;
             }
-            match self.buf.get(run..).map(|rest| if rest.is_empty() { Scan::More } else { xml::scan(&self.buf, run) }) {
+            match self.buf.get(run..).map(|rest| {
+                if rest.is_empty() {
+                    Scan::More
+                } else {
+                    xml::scan(&self.buf, run)
+                }
+            }) {
                 Some(Scan::Token(token)) => {
                     match token.kind {
                         Kind::Text => reader.feed(&self.buf[token.from..token.to], false, true),
@@ -578,7 +641,11 @@ impl<B: Body> PageReader<B> {
     }
 
     /// Takes what is there of a token whose end is not, in pieces, until the end comes by.
-    fn reduce_open_token(&mut self, reader: &mut LongTextReader, run: usize) -> Result<(), PageError> {
+    fn reduce_open_token(
+        &mut self,
+        reader: &mut LongTextReader,
+        run: usize,
+    ) -> Result<(), PageError> {
         const CDATA: &[u8] = b"<![CDATA[";
         let (end, cdata): (&[u8], bool) = match &self.buf[run..] {
             rest if rest.starts_with(CDATA) => (b"]]>", true),
@@ -628,7 +695,11 @@ impl<B: Body> PageReader<B> {
 
     fn read_on(&mut self) -> Result<(), PageError> {
         self.read()?;
-        if self.eof { Err(PageError::Truncated) } else { Ok(()) }
+        if self.eof {
+            Err(PageError::Truncated)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -661,13 +732,22 @@ impl HostScan {
         // Names inside are compared when the tree is built; a host that is closed in the wrong place would swallow the next.
         let is_host = token.kind == Kind::End && &buf[token.from..token.to] == b"HOST";
         if is_host != (self.depth == 1) && token.kind == Kind::End {
-            return Err(PageError::Malformed("an end tag that closes another element"));
+            return Err(PageError::Malformed(
+                "an end tag that closes another element",
+            ));
         }
         self.depth -= 1;
         if let Some(from) = self.id_from.take() {
-            let to = if token.kind == Kind::End { token.from - 2 } else { from };
+            let to = if token.kind == Kind::End {
+                token.from - 2
+            } else {
+                from
+            };
             let raw = buf.get(from..to).unwrap_or_default();
-            let raw = raw.strip_prefix(b"<![CDATA[").and_then(|raw| raw.strip_suffix(b"]]>")).unwrap_or(raw);
+            let raw = raw
+                .strip_prefix(b"<![CDATA[")
+                .and_then(|raw| raw.strip_suffix(b"]]>"))
+                .unwrap_or(raw);
             self.id = Some(text::decode(text::trim(raw), false).0.into_owned());
         }
         if let Some((from, around)) = self.detection

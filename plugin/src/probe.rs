@@ -36,15 +36,35 @@ pub struct Check {
 
 /// Runs the checks.
 pub(crate) fn run<E: Environment>(environment: &mut E, settings: &Settings) -> Vec<Check> {
-    let about = client::small(environment, &request::about(settings), "ABOUT", "/msp/about.php");
-    let mut checks = vec![check("about", "Qualys answers and accepts the login", about)];
+    let about = client::small(
+        environment,
+        &request::about(settings),
+        "ABOUT",
+        "/msp/about.php",
+    );
+    let mut checks = vec![check(
+        "about",
+        "Qualys answers and accepts the login",
+        about,
+    )];
     for endpoint in settings.content_types.clone() {
         let refused = checks.iter().any(|check| {
-            check.error.as_ref().is_some_and(|fault| fault.kind == FaultKind::Unauthenticated)
+            check
+                .error
+                .as_ref()
+                .is_some_and(|fault| fault.kind == FaultKind::Unauthenticated)
         });
-        let (id, label) = (endpoint.content_type(), format!("{} can be read", endpoint.label()));
+        let (id, label) = (
+            endpoint.content_type(),
+            format!("{} can be read", endpoint.label()),
+        );
         checks.push(if refused {
-            Check { id: id.to_owned(), label, outcome: Outcome::NotTried, error: None }
+            Check {
+                id: id.to_owned(),
+                label,
+                outcome: Outcome::NotTried,
+                error: None,
+            }
         } else {
             let answer = probe(environment, settings, endpoint);
             check(id, &label, answer)
@@ -53,8 +73,17 @@ pub(crate) fn run<E: Environment>(environment: &mut E, settings: &Settings) -> V
     checks
 }
 
-fn probe<T: Transport>(transport: &mut T, settings: &Settings, endpoint: request::Endpoint) -> Result<Vec<u8>, Fault> {
-    client::small(transport, &request::probe(settings, endpoint), endpoint.root(), endpoint.label())
+fn probe<T: Transport>(
+    transport: &mut T,
+    settings: &Settings,
+    endpoint: request::Endpoint,
+) -> Result<Vec<u8>, Fault> {
+    client::small(
+        transport,
+        &request::probe(settings, endpoint),
+        endpoint.root(),
+        endpoint.label(),
+    )
 }
 
 fn check(id: &str, label: &str, answer: Result<Vec<u8>, Fault>) -> Check {
@@ -64,5 +93,10 @@ fn check(id: &str, label: &str, answer: Result<Vec<u8>, Fault>) -> Check {
         Some(fault) if fault.kind == FaultKind::RateLimited => Outcome::Busy,
         Some(_) => Outcome::Failed,
     };
-    Check { id: id.to_owned(), label: label.to_owned(), outcome, error }
+    Check {
+        id: id.to_owned(),
+        label: label.to_owned(),
+        outcome,
+        error,
+    }
 }

@@ -75,18 +75,35 @@ impl Report {
     /// Adds a notice, once for each code.
     pub(crate) fn notice(&mut self, code: &'static str, message: impl Into<String>) {
         if self.said.insert(code, ()).is_none() {
-            self.notices.push(Notice { code, message: message.into() });
+            self.notices.push(Notice {
+                code,
+                message: message.into(),
+            });
         }
     }
 
-    pub(crate) fn set_aside(&mut self, object: impl Into<String>, code: &'static str, message: impl Into<String>) {
+    pub(crate) fn set_aside(
+        &mut self,
+        object: impl Into<String>,
+        code: &'static str,
+        message: impl Into<String>,
+    ) {
         self.counters.listed += 1;
         self.counters.set_aside += 1;
-        self.set_aside.push(SetAside { object: object.into(), code, message: message.into() });
+        self.set_aside.push(SetAside {
+            object: object.into(),
+            code,
+            message: message.into(),
+        });
     }
 
     pub(crate) fn saw(&mut self, seen: Seen) {
-        let names = seen.emitted.iter().chain(&seen.repeated).map(|name| name.len() + 4).sum::<usize>();
+        let names = seen
+            .emitted
+            .iter()
+            .chain(&seen.repeated)
+            .map(|name| name.len() + 4)
+            .sum::<usize>();
         self.seen_bytes += names + seen.object.len() + 80;
         self.seen.push(seen);
     }

@@ -77,7 +77,10 @@ struct Reader<'a> {
 }
 
 fn remark(key: &str, message: impl Into<String>) -> Remark {
-    Remark { pointer: format!("/{key}"), message: message.into() }
+    Remark {
+        pointer: format!("/{key}"),
+        message: message.into(),
+    }
 }
 
 impl Reader<'_> {
@@ -116,12 +119,17 @@ impl Reader<'_> {
     }
 
     fn number(&mut self, key: &str, default: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
-        let Some(value) = self.get(key) else { return default };
+        let Some(value) = self.get(key) else {
+            return default;
+        };
         match value.as_u64().filter(|number| range.contains(number)) {
             Some(number) => number,
             None => {
                 let (from, to) = (range.start(), range.end());
-                self.problem(key, format!("{key} must be a whole number from {from} to {to}; it is {value}."));
+                self.problem(
+                    key,
+                    format!("{key} must be a whole number from {from} to {to}; it is {value}."),
+                );
                 default
             }
         }
@@ -133,16 +141,31 @@ impl Reader<'_> {
             None => default,
             Some(Value::String(text)) if is_version(text) => text.clone(),
             Some(_) => {
-                self.problem(key, format!("{key} must be a version of the Qualys API from 2.0 on, such as \"5.0\"."));
+                self.problem(
+                    key,
+                    format!(
+                        "{key} must be a version of the Qualys API from 2.0 on, such as \"5.0\"."
+                    ),
+                );
                 default
             }
         }
     }
 
     fn list(&mut self, key: &str) -> Vec<String> {
-        let Some(value) = self.map.get(key).filter(|value| !value.is_null()) else { return Vec::new() };
+        let Some(value) = self.map.get(key).filter(|value| !value.is_null()) else {
+            return Vec::new();
+        };
         let texts = value.as_array().map(|values| {
-            values.iter().map(|value| value.as_str().map(str::trim).filter(|text| !text.is_empty())).collect::<Vec<_>>()
+            values
+                .iter()
+                .map(|value| {
+                    value
+                        .as_str()
+                        .map(str::trim)
+                        .filter(|text| !text.is_empty())
+                })
+                .collect::<Vec<_>>()
         });
         let Some(texts) = texts else {
             self.problem(key, format!("{key} must be a list of texts."));
@@ -160,7 +183,10 @@ impl Reader<'_> {
                         list.push(text.to_owned());
                     }
                 }
-                None => self.problem(&format!("{key}/{index}"), format!("{key} has an entry that is blank or no text.")),
+                None => self.problem(
+                    &format!("{key}/{index}"),
+                    format!("{key} has an entry that is blank or no text."),
+                ),
             }
         }
         list
@@ -174,15 +200,28 @@ fn is_version(text: &str) -> bool {
 /// Checks settings: with their warnings if they can be used, else all that is wrong with them.
 pub(crate) fn parse(settings: &str) -> Result<(Settings, Vec<Remark>), Vec<Remark>> {
     let value: Value = serde_json::from_str(settings).map_err(|error| {
-        vec![Remark { pointer: String::new(), message: format!("The settings are not JSON (line {}).", error.line()) }]
+        vec![Remark {
+            pointer: String::new(),
+            message: format!("The settings are not JSON (line {}).", error.line()),
+        }]
     })?;
     let Value::Object(map) = value else {
-        return Err(vec![Remark { pointer: String::new(), message: "The settings must be one JSON object.".to_owned() }]);
+        return Err(vec![Remark {
+            pointer: String::new(),
+            message: "The settings must be one JSON object.".to_owned(),
+        }]);
     };
-    let mut reader = Reader { map: &map, problems: Vec::new(), warnings: Vec::new() };
+    let mut reader = Reader {
+        map: &map,
+        problems: Vec::new(),
+        warnings: Vec::new(),
+    };
     for key in map.keys().filter(|key| !KEYS.contains(&key.as_str())) {
         let pointer = key.replace('~', "~0").replace('/', "~1");
-        reader.problem(&pointer, format!("There is no setting {key:?}; remove it or correct its name."));
+        reader.problem(
+            &pointer,
+            format!("There is no setting {key:?}; remove it or correct its name."),
+        );
     }
 
     let origin = origin(&mut reader);
@@ -216,13 +255,29 @@ pub(crate) fn parse(settings: &str) -> Result<(Settings, Vec<Remark>), Vec<Remar
     }
     let warnings = reader.warnings;
     let shaping = serde_json::json!([
-        1, origin, username, host_list_version, detection_version, lookback_days, information_gathered, ignored, disabled,
-        results, results_limit, leave_out, tag_include, tag_exclude, extra_parameters,
+        1,
+        origin,
+        username,
+        host_list_version,
+        detection_version,
+        lookback_days,
+        information_gathered,
+        ignored,
+        disabled,
+        results,
+        results_limit,
+        leave_out,
+        tag_include,
+        tag_exclude,
+        extra_parameters,
     ]);
     let fingerprint = format!("{:032x}", xxh3_128(shaping.to_string().as_bytes()));
     let selection = Selection {
         text_limit: usize::try_from(results_limit).unwrap_or(usize::MAX),
-        leave_out: leave_out.iter().map(|path| path.split('.').map(str::to_owned).collect()).collect(),
+        leave_out: leave_out
+            .iter()
+            .map(|path| path.split('.').map(str::to_owned).collect())
+            .collect(),
     };
     let settings = Settings {
         origin,
@@ -256,9 +311,15 @@ fn origin(reader: &mut Reader<'_>) -> String {
     let trimmed = typed.trim().trim_end_matches('/');
     let (scheme, rest) = match trimmed.split_once("://") {
         Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
-        None => ("https".to_owned(), trimmed.strip_suffix(':').map_or(trimmed, |_| "")),
+        None => (
+            "https".to_owned(),
+            trimmed.strip_suffix(':').map_or(trimmed, |_| ""),
+        ),
     };
-    if rest.is_empty() || trimmed.eq_ignore_ascii_case("https:") || trimmed.eq_ignore_ascii_case("http:") {
+    if rest.is_empty()
+        || trimmed.eq_ignore_ascii_case("https:")
+        || trimmed.eq_ignore_ascii_case("http:")
+    {
         reader.problem(
             KEY,
             "qualys_url is blank. Take the API server's address from the Qualys console, Help > About: the one with API in it.",
@@ -272,26 +333,52 @@ fn origin(reader: &mut Reader<'_>) -> String {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
     if authority.contains('@') {
-        reader.problem(KEY, "qualys_url must not hold a user name or password; they have settings of their own.");
+        reader.problem(
+            KEY,
+            "qualys_url must not hold a user name or password; they have settings of their own.",
+        );
     }
     if tail.contains(['?', '#']) {
-        reader.problem(KEY, "qualys_url must not have a query or a fragment; give the server's address alone.");
+        reader.problem(
+            KEY,
+            "qualys_url must not have a query or a fragment; give the server's address alone.",
+        );
     } else if !tail.is_empty() {
-        reader.problem(KEY, "qualys_url must not have a path; give the server's address alone.");
+        reader.problem(
+            KEY,
+            "qualys_url must not have a path; give the server's address alone.",
+        );
     }
-    let authority = authority.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
+    let authority = authority
+        .rsplit('@')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (authority.as_str(), None),
     };
     if port.is_some_and(|port| port.parse::<u16>().is_err() || port.starts_with('+')) {
-        reader.problem(KEY, "qualys_url has a port that is not a number from 0 to 65535.");
+        reader.problem(
+            KEY,
+            "qualys_url has a port that is not a number from 0 to 65535.",
+        );
     }
-    let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse::<IpAddr>();
+    let literal = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host)
+        .parse::<IpAddr>();
     let bad_name = host.is_empty()
-        || (literal.is_err() && !host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_'));
+        || (literal.is_err()
+            && !host
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_'));
     if bad_name {
-        reader.problem(KEY, "qualys_url has no valid host name; it looks like https://qualysapi.qualys.com.");
+        reader.problem(
+            KEY,
+            "qualys_url has no valid host name; it looks like https://qualysapi.qualys.com.",
+        );
     }
     if scheme == "http" && !literal.is_ok_and(|ip| ip.is_loopback()) {
         reader.problem(
@@ -317,7 +404,8 @@ fn is_console(host: &str) -> bool {
     if host.starts_with("qualysapi.") {
         return false;
     }
-    host.starts_with("qualysguard.") || (host.contains(".apps.qualys") && !host.starts_with("qualysapi"))
+    host.starts_with("qualysguard.")
+        || (host.contains(".apps.qualys") && !host.starts_with("qualysapi"))
 }
 
 fn username(reader: &mut Reader<'_>) -> String {
@@ -328,13 +416,22 @@ fn username(reader: &mut Reader<'_>) -> String {
         return name;
     }
     if name.trim().is_empty() {
-        reader.problem(KEY, "username is blank; give the login of a Qualys user with API access.");
+        reader.problem(
+            KEY,
+            "username is blank; give the login of a Qualys user with API access.",
+        );
     } else if name.contains(':') {
-        reader.problem(KEY, "username must not hold a colon: HTTP Basic authentication ends the name there.");
+        reader.problem(
+            KEY,
+            "username must not hold a colon: HTTP Basic authentication ends the name there.",
+        );
     } else if name.chars().any(char::is_control) {
         reader.problem(KEY, "username must not hold control characters.");
     } else if name.trim() != name {
-        reader.warnings.push(remark(KEY, "username has blanks around it, which are sent as they are."));
+        reader.warnings.push(remark(
+            KEY,
+            "username has blanks around it, which are sent as they are.",
+        ));
     }
     name
 }
@@ -354,7 +451,10 @@ fn content_types(reader: &mut Reader<'_>) -> Vec<Endpoint> {
         match value.as_str().and_then(Endpoint::from_content_type) {
             Some(endpoint) if types.contains(&endpoint) => {}
             Some(endpoint) => types.push(endpoint),
-            None => reader.problem(&format!("{KEY}/{index}"), format!("{value} is no content type. {HELP}")),
+            None => reader.problem(
+                &format!("{KEY}/{index}"),
+                format!("{value} is no content type. {HELP}"),
+            ),
         }
     }
     types
@@ -363,7 +463,9 @@ fn content_types(reader: &mut Reader<'_>) -> Vec<Endpoint> {
 fn tags(reader: &mut Reader<'_>, key: &str) -> Vec<String> {
     let list = reader.list(key);
     if let Some(tag) = list.iter().find(|tag| tag.contains(',')) {
-        let message = format!("{key} has the tag {tag:?}: Qualys separates tags by commas, so such a tag cannot be named.");
+        let message = format!(
+            "{key} has the tag {tag:?}: Qualys separates tags by commas, so such a tag cannot be named."
+        );
         reader.problem(key, message);
     }
     list
@@ -371,9 +473,14 @@ fn tags(reader: &mut Reader<'_>, key: &str) -> Vec<String> {
 
 fn extra_parameters(reader: &mut Reader<'_>) -> Vec<(String, String)> {
     const KEY: &str = "extra_parameters";
-    let Some(value) = reader.get(KEY).cloned() else { return Vec::new() };
+    let Some(value) = reader.get(KEY).cloned() else {
+        return Vec::new();
+    };
     let Value::Object(map) = value else {
-        reader.problem(KEY, "extra_parameters must be an object of names and texts.");
+        reader.problem(
+            KEY,
+            "extra_parameters must be an object of names and texts.",
+        );
         return Vec::new();
     };
     let mut list = Vec::new();
@@ -384,14 +491,27 @@ fn extra_parameters(reader: &mut Reader<'_>) -> Vec<(String, String)> {
             Value::Number(number) => number.to_string(),
             Value::Bool(flag) => u8::from(*flag).to_string(),
             _ => {
-                reader.problem(&pointer, format!("extra_parameters: {name} must be a text, a number, or true or false."));
+                reader.problem(
+                    &pointer,
+                    format!("extra_parameters: {name} must be a text, a number, or true or false."),
+                );
                 continue;
             }
         };
-        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
-            reader.problem(&pointer, format!("extra_parameters: {name:?} is no parameter of the Qualys API."));
+        if name.is_empty()
+            || !name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        {
+            reader.problem(
+                &pointer,
+                format!("extra_parameters: {name:?} is no parameter of the Qualys API."),
+            );
         } else if let Some(instead) = crate::request::owned(name) {
-            reader.problem(&pointer, format!("extra_parameters: {name} is the connector's own; {instead}"));
+            reader.problem(
+                &pointer,
+                format!("extra_parameters: {name} is the connector's own; {instead}"),
+            );
         } else {
             list.push((name.clone(), text));
         }
@@ -416,7 +536,12 @@ mod tests {
     }
 
     fn problems(settings: &Value) -> Vec<String> {
-        parse(&settings.to_string()).err().unwrap_or_default().into_iter().map(|remark| remark.pointer).collect()
+        parse(&settings.to_string())
+            .err()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|remark| remark.pointer)
+            .collect()
     }
 
     #[test]
@@ -425,7 +550,12 @@ mod tests {
         assert_eq!(warnings, []);
         assert_eq!(settings.hosts_per_page, 500);
         assert_eq!(settings.overlap_minutes, 15);
-        assert!(settings.ignored && settings.disabled && settings.results && !settings.information_gathered);
+        assert!(
+            settings.ignored
+                && settings.disabled
+                && settings.results
+                && !settings.information_gathered
+        );
     }
 
     #[test]
@@ -435,12 +565,29 @@ mod tests {
             "tag_include": ["a,b"], "extra_parameters": {"id_min": "1", "Bad": "x", "ok": []}, "colour": 1});
         let mut found = problems(&bad);
         found.sort();
-        assert_eq!(found, [
-            "/colour", "/content_type/1", "/extra_parameters/Bad", "/extra_parameters/id_min", "/extra_parameters/ok",
-            "/host_list_version", "/hosts_per_page", "/ignored", "/interval", "/leave_out", "/qualys_url", "/results_limit",
-            "/tag_include", "/username",
-        ]);
-        assert_eq!(problems(&json!({})), ["/qualys_url", "/username", "/content_type"]);
+        assert_eq!(
+            found,
+            [
+                "/colour",
+                "/content_type/1",
+                "/extra_parameters/Bad",
+                "/extra_parameters/id_min",
+                "/extra_parameters/ok",
+                "/host_list_version",
+                "/hosts_per_page",
+                "/ignored",
+                "/interval",
+                "/leave_out",
+                "/qualys_url",
+                "/results_limit",
+                "/tag_include",
+                "/username",
+            ]
+        );
+        assert_eq!(
+            problems(&json!({})),
+            ["/qualys_url", "/username", "/content_type"]
+        );
         assert_eq!(problems(&json!([])), [""]);
     }
 
@@ -448,7 +595,10 @@ mod tests {
     fn the_address_takes_what_people_type_and_refuses_what_could_leak() {
         for (typed, origin) in [
             ("qualysapi.example.test", "https://qualysapi.example.test"),
-            (" https://QualysAPI.example.test// ", "https://qualysapi.example.test"),
+            (
+                " https://QualysAPI.example.test// ",
+                "https://qualysapi.example.test",
+            ),
             ("https://192.0.2.1:8443", "https://192.0.2.1:8443"),
             ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
             ("http://[::1]:8080", "http://[::1]:8080"),
@@ -457,19 +607,36 @@ mod tests {
             assert_eq!(settings.origin, origin);
         }
         for typed in [
-            "", "https://", "http://qualysapi.example.test", "http://localhost:80", "http://192.0.2.1", "https://u:p@x.test",
-            "https://x.test/?a=b", "https://x.test/#f", "https://x.test/path", "https://x.test:99999", "https://x y.test",
+            "",
+            "https://",
+            "http://qualysapi.example.test",
+            "http://localhost:80",
+            "http://192.0.2.1",
+            "https://u:p@x.test",
+            "https://x.test/?a=b",
+            "https://x.test/#f",
+            "https://x.test/path",
+            "https://x.test:99999",
+            "https://x y.test",
             "http://[2001:db8::1]",
         ] {
-            assert_eq!(problems(&with("qualys_url", json!(typed))), ["/qualys_url"], "{typed}");
+            assert_eq!(
+                problems(&with("qualys_url", json!(typed))),
+                ["/qualys_url"],
+                "{typed}"
+            );
         }
     }
 
     #[test]
     fn the_consoles_address_is_a_warning() {
         for (host, warned) in [
-            ("qualysguard.qualys.com", true), ("qg2.apps.qualys.com", true), ("qualysguard.qg2.apps.qualys.com", true),
-            ("gateway.qg1.apps.qualys.eu", true), ("qualysapi.qg2.apps.qualys.com", false), ("scan.example.test", false),
+            ("qualysguard.qualys.com", true),
+            ("qg2.apps.qualys.com", true),
+            ("qualysguard.qg2.apps.qualys.com", true),
+            ("gateway.qg1.apps.qualys.eu", true),
+            ("qualysapi.qg2.apps.qualys.com", false),
+            ("scan.example.test", false),
         ] {
             let settings = with("qualys_url", json!(format!("https://{host}"))).to_string();
             let (_, warnings) = parse(&settings).expect(host);
@@ -479,20 +646,37 @@ mod tests {
 
     #[test]
     fn the_fingerprint_follows_what_selects_or_shapes_data_and_nothing_else() {
-        let fingerprint = |settings: &Value| parse(&settings.to_string()).expect("good settings").0.fingerprint;
+        let fingerprint = |settings: &Value| {
+            parse(&settings.to_string())
+                .expect("good settings")
+                .0
+                .fingerprint
+        };
         let base = fingerprint(&good());
         for (key, value) in [
-            ("qualys_url", json!("https://other.example.test")), ("username", json!("other")), ("ignored", json!(false)),
-            ("disabled", json!(false)), ("results", json!(false)), ("results_limit", json!(2048)),
-            ("information_gathered", json!(true)), ("leave_out", json!(["RESULTS"])), ("tag_include", json!(["a"])),
-            ("tag_exclude", json!(["a"])), ("extra_parameters", json!({"severities": "4-5"})), ("lookback_days", json!(1)),
-            ("host_list_version", json!("4.0")), ("detection_version", json!("4.0")),
+            ("qualys_url", json!("https://other.example.test")),
+            ("username", json!("other")),
+            ("ignored", json!(false)),
+            ("disabled", json!(false)),
+            ("results", json!(false)),
+            ("results_limit", json!(2048)),
+            ("information_gathered", json!(true)),
+            ("leave_out", json!(["RESULTS"])),
+            ("tag_include", json!(["a"])),
+            ("tag_exclude", json!(["a"])),
+            ("extra_parameters", json!({"severities": "4-5"})),
+            ("lookback_days", json!(1)),
+            ("host_list_version", json!("4.0")),
+            ("detection_version", json!("4.0")),
         ] {
             assert_ne!(fingerprint(&with(key, value)), base, "{key}");
         }
         for (key, value) in [
-            ("interval", json!(60)), ("hosts_per_page", json!(1)), ("overlap_minutes", json!(60)),
-            ("content_type", json!(["hosts"])), ("qualys_url", json!("https://qualysapi.example.test/")),
+            ("interval", json!(60)),
+            ("hosts_per_page", json!(1)),
+            ("overlap_minutes", json!(60)),
+            ("content_type", json!(["hosts"])),
+            ("qualys_url", json!("https://qualysapi.example.test/")),
         ] {
             assert_eq!(fingerprint(&with(key, value)), base, "{key}");
         }

@@ -16,10 +16,10 @@ pub(crate) const REFERENCE: usize = 32;
 
 /// What 0x80 to 0x9F mean in Windows-1252; the five holes become U+FFFD.
 const WINDOWS_1252: [char; 32] = [
-    '\u{20AC}', '\u{FFFD}', '\u{201A}', '\u{0192}', '\u{201E}', '\u{2026}', '\u{2020}', '\u{2021}', '\u{02C6}',
-    '\u{2030}', '\u{0160}', '\u{2039}', '\u{0152}', '\u{FFFD}', '\u{017D}', '\u{FFFD}', '\u{FFFD}', '\u{2018}',
-    '\u{2019}', '\u{201C}', '\u{201D}', '\u{2022}', '\u{2013}', '\u{2014}', '\u{02DC}', '\u{2122}', '\u{0161}',
-    '\u{203A}', '\u{0153}', '\u{FFFD}', '\u{017E}', '\u{0178}',
+    '\u{20AC}', '\u{FFFD}', '\u{201A}', '\u{0192}', '\u{201E}', '\u{2026}', '\u{2020}', '\u{2021}',
+    '\u{02C6}', '\u{2030}', '\u{0160}', '\u{2039}', '\u{0152}', '\u{FFFD}', '\u{017D}', '\u{FFFD}',
+    '\u{FFFD}', '\u{2018}', '\u{2019}', '\u{201C}', '\u{201D}', '\u{2022}', '\u{2013}', '\u{2014}',
+    '\u{02DC}', '\u{2122}', '\u{0161}', '\u{203A}', '\u{0153}', '\u{FFFD}', '\u{017E}', '\u{0178}',
 ];
 
 /// True for bytes that cannot be copied into a JSON string unseen: controls, quote, backslash, and the first byte of U+FFFE/U+FFFF.
@@ -43,7 +43,10 @@ pub(crate) const fn is_blank(byte: u8) -> bool {
 /// `raw` without blanks at its ends.
 pub(crate) fn trim(raw: &[u8]) -> &[u8] {
     let start = raw.iter().position(|b| !is_blank(*b)).unwrap_or(raw.len());
-    let end = raw.iter().rposition(|b| !is_blank(*b)).map_or(start, |at| at + 1);
+    let end = raw
+        .iter()
+        .rposition(|b| !is_blank(*b))
+        .map_or(start, |at| at + 1);
     &raw[start..end]
 }
 
@@ -101,7 +104,10 @@ pub(crate) fn unescape_into(out: &mut String, text: &str) -> bool {
     while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {
         out.push_str(&rest[..at]);
         let after = &rest[at + 1..];
-        let end = after.bytes().take(REFERENCE + 1).position(|b| matches!(b, b';' | b'&' | b'<'));
+        let end = after
+            .bytes()
+            .take(REFERENCE + 1)
+            .position(|b| matches!(b, b';' | b'&' | b'<'));
         match end {
             Some(end) if after.as_bytes()[end] == b';' => {
                 match resolve(&after[..end]) {
@@ -130,7 +136,9 @@ pub(crate) fn unescape_into(out: &mut String, text: &str) -> bool {
 
 /// Text with single LF line ends and no illegal character.
 pub(crate) fn clean(text: &str) -> (Cow<'_, str>, bool) {
-    let dirty = text.bytes().any(|b| (b < 0x20 && b != b'\t' && b != b'\n') || b == 0xEF);
+    let dirty = text
+        .bytes()
+        .any(|b| (b < 0x20 && b != b'\t' && b != b'\n') || b == 0xEF);
     if !dirty {
         return (Cow::Borrowed(text), false);
     }
@@ -192,7 +200,9 @@ pub(crate) fn escape_into(out: &mut String, text: &str) -> bool {
             b'\r' if bytes.get(at + 1) == Some(&b'\n') => "",
             b'\r' => "\\n",
             0xEF => {
-                if bytes.get(at + 1) == Some(&0xBF) && matches!(bytes.get(at + 2), Some(0xBE | 0xBF)) {
+                if bytes.get(at + 1) == Some(&0xBF)
+                    && matches!(bytes.get(at + 2), Some(0xBE | 0xBF))
+                {
                     repaired = true;
                     out.push_str(&text[from..at]);
                     out.push('\u{FFFD}');
@@ -310,7 +320,11 @@ impl LongTextReader {
             joined = [held.as_slice(), raw].concat();
             joined.as_slice()
         };
-        let end = if last { raw.len() } else { raw.len() - unfinished(raw, cdata) };
+        let end = if last {
+            raw.len()
+        } else {
+            raw.len() - unfinished(raw, cdata)
+        };
         let (text, repaired) = decode(&raw[..end], cdata);
         self.repaired |= repaired;
         self.push(&text, cdata);
@@ -323,7 +337,11 @@ impl LongTextReader {
         if self.state.length == 0 && !cdata {
             text = text.trim_start_matches(is_blank);
         }
-        let sure = if cdata { text } else { text.trim_end_matches(is_blank) };
+        let sure = if cdata {
+            text
+        } else {
+            text.trim_end_matches(is_blank)
+        };
         if !sure.is_empty() {
             self.add(sure);
             self.sure = self.state.clone();
@@ -402,13 +420,18 @@ mod tests {
 
     #[test]
     fn a_long_text_read_in_pieces_is_the_text_read_at_once() {
-        let raw = "  a\r\nb\u{1} \u{20AC}&amp;&#x41;&nope;&&lt; \u{FFFE}\u{1F600}  c \r\n ".as_bytes();
+        let raw =
+            "  a\r\nb\u{1} \u{20AC}&amp;&#x41;&nope;&&lt; \u{FFFE}\u{1F600}  c \r\n ".as_bytes();
         let mut broken = raw.to_vec();
         broken.extend_from_slice(b"caf\xE9 \xC3");
         for bytes in [raw, &broken] {
             for cdata in [false, true] {
                 let (whole, repaired) = decode(bytes, cdata);
-                let whole = if cdata { whole.as_ref() } else { whole.trim_matches([' ', '\n', '\t']) };
+                let whole = if cdata {
+                    whole.as_ref()
+                } else {
+                    whole.trim_matches([' ', '\n', '\t'])
+                };
                 for size in 1..=bytes.len() {
                     let long = read_in_pieces(bytes, cdata, size, 1 << 20).expect("text");
                     assert_eq!(long.kept, whole, "pieces of {size}");

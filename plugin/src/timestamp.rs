@@ -16,7 +16,9 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
         Ok(stamp) => stamp,
         Err(_) if text.len() == 10 => {
             let date: Date = text.parse().ok()?;
-            Offset::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight())).ok()?
+            Offset::UTC
+                .to_timestamp(date.to_datetime(jiff::civil::Time::midnight()))
+                .ok()?
         }
         Err(_) => return None,
     };
@@ -26,7 +28,9 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
 /// `2026-03-02T09:15:00Z`, whole seconds.
 pub(crate) fn format(ms: u64) -> String {
     let seconds = i64::try_from(ms / 1000).unwrap_or(i64::MAX);
-    Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+    Timestamp::from_second(seconds)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
 }
 
 /// Event time: the vendor's if it is plausible, else the walk's start. The flag marks a repair.
@@ -57,7 +61,10 @@ mod tests {
         let now = 1_772_440_877_000;
         assert_eq!(event_time(Some("1999-12-31T23:59:59Z"), 5, now), (5, true));
         assert_eq!(event_time(Some("2026-03-03T08:41:18Z"), 5, now), (5, true));
-        assert_eq!(event_time(Some("2026-03-03T08:41:17Z"), 5, now), (now + AHEAD_MS, false));
+        assert_eq!(
+            event_time(Some("2026-03-03T08:41:17Z"), 5, now),
+            (now + AHEAD_MS, false)
+        );
         assert_eq!(event_time(None, 5, now), (5, false));
     }
 }

@@ -28,9 +28,17 @@ type Span = Range<u32>;
 enum Text {
     None,
     /// A single piece, as it stands in the window.
-    Raw { from: u32, to: u32, cdata: bool },
+    Raw {
+        from: u32,
+        to: u32,
+        cdata: bool,
+    },
     /// Several pieces, joined, in `decoded`; `firm` bytes of it may not be trimmed.
-    Joined { from: u32, to: u32, firm: u32 },
+    Joined {
+        from: u32,
+        to: u32,
+        firm: u32,
+    },
     /// A text that was reduced while it was read.
     Long(u32),
 }
@@ -101,9 +109,12 @@ impl Tree {
             while at < piece.end {
                 let token = match xml::scan(&buf[..piece.end], at) {
                     Scan::Token(token) => token,
-                    Scan::More if buf[at] != b'<' => {
-                        xml::Token { kind: Kind::Text, end: piece.end, from: at, to: piece.end }
-                    }
+                    Scan::More if buf[at] != b'<' => xml::Token {
+                        kind: Kind::Text,
+                        end: piece.end,
+                        from: at,
+                        to: piece.end,
+                    },
                     Scan::More => return Err("a tag that does not end"),
                     Scan::Bad(why) => return Err(why),
                 };
@@ -120,7 +131,8 @@ impl Tree {
                     Kind::End => {
                         let open = self.open.last().ok_or("an end tag that closes nothing")?;
                         let name = &self.nodes[*open as usize].name;
-                        if buf[name.start as usize..name.end as usize] != buf[token.from..token.to] {
+                        if buf[name.start as usize..name.end as usize] != buf[token.from..token.to]
+                        {
                             return Err("an end tag that closes another element");
                         }
                         self.end();
@@ -164,13 +176,18 @@ impl Tree {
         if !inside.is_empty() {
             for attribute in Attributes::new(&buf[inside.clone()]) {
                 let (name, value) = attribute?;
-                let shift = |range: Range<usize>| (range.start + inside.start) as u32..(range.end + inside.start) as u32;
+                let shift = |range: Range<usize>| {
+                    (range.start + inside.start) as u32..(range.end + inside.start) as u32
+                };
                 let (name, value) = (shift(name), shift(value));
                 let own = &self.attributes[attributes_from as usize..];
                 if own.len() >= ATTRIBUTE_LIMIT {
                     return Err("an element with too many attributes");
                 }
-                if own.iter().any(|(other, _)| buf[to_usize(other)] == buf[to_usize(&name)]) {
+                if own
+                    .iter()
+                    .any(|(other, _)| buf[to_usize(other)] == buf[to_usize(&name)])
+                {
                     return Err("an attribute given twice");
                 }
                 if std::str::from_utf8(&buf[to_usize(&name)]).is_err() {
@@ -180,7 +197,9 @@ impl Tree {
             }
         }
         let index = self.nodes.len() as u32;
-        let hash = name.iter().fold(name.len() as u32, |hash, b| (hash ^ u32::from(*b)).wrapping_mul(0x0100_0193));
+        let hash = name.iter().fold(name.len() as u32, |hash, b| {
+            (hash ^ u32::from(*b)).wrapping_mul(0x0100_0193)
+        });
         self.nodes.push(Node {
             name: token.from as u32..token.to as u32,
             hash,
@@ -248,7 +267,9 @@ impl Tree {
     }
 
     fn add_text(&mut self, buf: &[u8], range: Range<usize>, cdata: bool) {
-        let Some(open) = self.open.last().copied() else { return };
+        let Some(open) = self.open.last().copied() else {
+            return;
+        };
         self.longest = self.longest.max(range.len());
         let node = &mut self.nodes[open as usize];
         match node.text {
@@ -256,18 +277,34 @@ impl Tree {
                 if range.is_empty() || (!cdata && text::trim(&buf[range.clone()]).is_empty()) {
                     return;
                 }
-                node.text = Text::Raw { from: range.start as u32, to: range.end as u32, cdata };
+                node.text = Text::Raw {
+                    from: range.start as u32,
+                    to: range.end as u32,
+                    cdata,
+                };
             }
             // Reduced texts are whole: only blanks can follow, behind a child.
             Text::Long(_) => {}
-            Text::Raw { from, to, cdata: firm } => {
+            Text::Raw {
+                from,
+                to,
+                cdata: firm,
+            } => {
                 let start = self.decoded.len() as u32;
                 let (first, repaired) = text::decode(&buf[from as usize..to as usize], firm);
-                let first = if firm { first.as_ref() } else { first.trim_start() };
+                let first = if firm {
+                    first.as_ref()
+                } else {
+                    first.trim_start()
+                };
                 self.decoded.push_str(first);
                 node.repaired |= repaired;
                 let now = self.decoded.len() as u32;
-                node.text = Text::Joined { from: start, to: now, firm: if firm { now } else { start } };
+                node.text = Text::Joined {
+                    from: start,
+                    to: now,
+                    firm: if firm { now } else { start },
+                };
                 self.append(buf, open, range, cdata);
             }
             Text::Joined { .. } => self.append(buf, open, range, cdata),
@@ -276,7 +313,14 @@ impl Tree {
 
     fn append(&mut self, buf: &[u8], open: u32, range: Range<usize>, cdata: bool) {
         let node = &mut self.nodes[open as usize];
-        let Text::Joined { mut from, to, mut firm } = node.text else { return };
+        let Text::Joined {
+            mut from,
+            to,
+            mut firm,
+        } = node.text
+        else {
+            return;
+        };
         if to as usize != self.decoded.len() {
             // A child wrote in between: move to the end, so that the text stays in one piece.
             let earlier = self.decoded[from as usize..to as usize].to_owned();
@@ -289,11 +333,17 @@ impl Tree {
         self.decoded.push_str(&more);
         let to = self.decoded.len() as u32;
         self.longest = self.longest.max((to - from) as usize);
-        node.text = Text::Joined { from, to, firm: if cdata { to } else { firm } };
+        node.text = Text::Joined {
+            from,
+            to,
+            firm: if cdata { to } else { firm },
+        };
     }
 
     fn take_long(&mut self, long: &[LongText], at: usize) {
-        let Ok(found) = long.binary_search_by_key(&at, |long| long.offset) else { return };
+        let Ok(found) = long.binary_search_by_key(&at, |long| long.offset) else {
+            return;
+        };
         let found = found as u32;
         if self.long_used.contains(&found) {
             return;
@@ -354,18 +404,23 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn child(self, element: Element, name: &[u8]) -> Option<Element> {
-        self.children(element).find(|child| self.name(*child) == name)
+        self.children(element)
+            .find(|child| self.name(*child) == name)
     }
 
     /// All elements below the root with this name, in document order.
     pub(crate) fn descendants(self, name: &'a [u8]) -> impl Iterator<Item = Element> + use<'a> {
-        (0..self.tree.nodes.len() as u32).map(Element).filter(move |element| self.name(*element) == name)
+        (0..self.tree.nodes.len() as u32)
+            .map(Element)
+            .filter(move |element| self.name(*element) == name)
     }
 
     /// An attribute's text.
     pub(crate) fn attribute(self, element: Element, name: &[u8]) -> Option<Cow<'a, str>> {
         let own = &self.tree.attributes[to_usize(&self.node(element).attributes)];
-        let (_, value) = own.iter().find(|(own, _)| &self.buf[to_usize(own)] == name)?;
+        let (_, value) = own
+            .iter()
+            .find(|(own, _)| &self.buf[to_usize(own)] == name)?;
         Some(text::decode(text::trim(&self.buf[to_usize(value)]), false).0)
     }
 
@@ -386,28 +441,49 @@ impl<'a> View<'a> {
     fn joined(self, from: u32, to: u32, firm: u32) -> &'a str {
         let all = &self.tree.decoded[from as usize..to as usize];
         let firm = (firm - from) as usize;
-        let end = all.trim_end_matches([' ', '\t', '\n', '\r']).len().max(firm);
+        let end = all
+            .trim_end_matches([' ', '\t', '\n', '\r'])
+            .len()
+            .max(firm);
         &all[..end]
     }
 
     /// True when the selected form may differ from the full one.
     pub(crate) fn differs(self, selection: &Selection) -> bool {
         // Repairing may make up to three bytes of one.
-        !selection.leave_out.is_empty() || self.tree.longest.saturating_mul(3) > selection.text_limit.min(FULL_TEXT)
+        !selection.leave_out.is_empty()
+            || self.tree.longest.saturating_mul(3) > selection.text_limit.min(FULL_TEXT)
     }
 
     /// Appends the members of the root's object (no braces) in full form. Returns the number of texts that had to be repaired.
     pub(crate) fn write_full(self, out: &mut String) -> u64 {
-        let mut writer = Writer { view: self, out, form: Form::Full, repaired: 0, cut: 0 };
+        let mut writer = Writer {
+            view: self,
+            out,
+            form: Form::Full,
+            repaired: 0,
+            cut: 0,
+        };
         writer.members(self.root());
         writer.repaired
     }
 
     /// Appends the members of the root's object as they are delivered; `path` is where the object stands in the vendor object.
     /// Returns the number of texts that were cut.
-    pub(crate) fn write_selected(self, out: &mut String, selection: &Selection, path: &[&str]) -> u64 {
+    pub(crate) fn write_selected(
+        self,
+        out: &mut String,
+        selection: &Selection,
+        path: &[&str],
+    ) -> u64 {
         let path = path.iter().map(|&step| step.to_owned()).collect();
-        let mut writer = Writer { view: self, out, form: Form::Selected(selection, path), repaired: 0, cut: 0 };
+        let mut writer = Writer {
+            view: self,
+            out,
+            form: Form::Selected(selection, path),
+            repaired: 0,
+            cut: 0,
+        };
         writer.members(self.root());
         writer.cut
     }
@@ -454,14 +530,23 @@ impl Writer<'_, '_, '_> {
     fn members(&mut self, element: Element) {
         let view = self.view;
         let node = view.node(element);
-        let text_key = if node.class == Class::Qds { "score" } else { "value" };
+        let text_key = if node.class == Class::Qds {
+            "score"
+        } else {
+            "value"
+        };
         let has_text = !matches!(node.text, Text::None);
         for (name, value) in &view.tree.attributes[to_usize(&node.attributes)] {
             let name = String::from_utf8_lossy(&view.buf[to_usize(name)]);
             let raw = text::trim(&view.buf[to_usize(value)]);
             // An attribute that shares its name with a child keeps a name of its own.
-            let taken = (has_text && name == text_key) || view.child(element, name.as_bytes()).is_some();
-            let name = if taken { Cow::Owned(format!("@{name}")) } else { name };
+            let taken =
+                (has_text && name == text_key) || view.child(element, name.as_bytes()).is_some();
+            let name = if taken {
+                Cow::Owned(format!("@{name}"))
+            } else {
+                name
+            };
             self.member(&name, |writer| writer.string(raw, false));
         }
         if node.repeats {
@@ -587,7 +672,9 @@ impl Writer<'_, '_, '_> {
         match self.cut_length(element) {
             None => self.member(key, |writer| writer.text_value(element)),
             Some((length, sha256)) => {
-                let Form::Selected(selection, _) = &self.form else { return };
+                let Form::Selected(selection, _) = &self.form else {
+                    return;
+                };
                 let limit = selection.text_limit;
                 let mut written = false;
                 self.member(key, |writer| {
@@ -609,7 +696,9 @@ impl Writer<'_, '_, '_> {
 
     /// Length and hash of a text that the selected form cuts.
     fn cut_length(&self, element: Element) -> Option<(u64, [u8; 32])> {
-        let Form::Selected(selection, _) = &self.form else { return None };
+        let Form::Selected(selection, _) = &self.form else {
+            return None;
+        };
         self.measure(element, selection.text_limit)
     }
 
@@ -631,7 +720,10 @@ impl Writer<'_, '_, '_> {
     }
 
     fn digest(&mut self, length: u64, sha256: &[u8]) {
-        self.out.push_str(&format!("{{\"length\":{length},\"sha256\":\"{}\"}}", text::hex(sha256)));
+        self.out.push_str(&format!(
+            "{{\"length\":{length},\"sha256\":\"{}\"}}",
+            text::hex(sha256)
+        ));
     }
 
     fn quoted(&mut self, text: &str) -> bool {
@@ -668,7 +760,9 @@ impl Writer<'_, '_, '_> {
                 self.string(if cdata { raw } else { text::trim(raw) }, cdata)
             }
             Text::Joined { .. } | Text::Long(_) => {
-                let Some(text) = self.view.text(element) else { return false };
+                let Some(text) = self.view.text(element) else {
+                    return false;
+                };
                 let repaired = self.quoted(&text);
                 self.repaired += u64::from(repaired || node.repaired);
                 true

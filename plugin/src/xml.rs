@@ -52,7 +52,12 @@ pub(crate) enum Scan {
 }
 
 const fn token(kind: Kind, end: usize, from: usize, to: usize) -> Scan {
-    Scan::Token(Token { kind, end, from, to })
+    Scan::Token(Token {
+        kind,
+        end,
+        from,
+        to,
+    })
 }
 
 const fn starts_name(byte: u8) -> bool {
@@ -118,7 +123,8 @@ fn scan_declaration(buf: &[u8], at: usize) -> Scan {
     if head.eq_ignore_ascii_case(b"<!DOCTYPE") {
         return scan_doctype(buf, at);
     }
-    let begins = |whole: &[u8]| head.len() < whole.len() && head.eq_ignore_ascii_case(&whole[..head.len()]);
+    let begins =
+        |whole: &[u8]| head.len() < whole.len() && head.eq_ignore_ascii_case(&whole[..head.len()]);
     if begins(b"<!--") || begins(CDATA) || begins(b"<!DOCTYPE") {
         return Scan::More;
     }
@@ -184,7 +190,14 @@ fn scan_start(buf: &[u8], at: usize) -> Scan {
         };
         pos += step;
         if buf[pos] == b'>' {
-            return token(Kind::Start { empty: buf[pos - 1] == b'/' }, pos + 1, from, to);
+            return token(
+                Kind::Start {
+                    empty: buf[pos - 1] == b'/',
+                },
+                pos + 1,
+                from,
+                to,
+            );
         }
         match memchr::memchr(buf[pos], &buf[pos + 1..]) {
             Some(len) => pos += len + 2,
@@ -261,7 +274,12 @@ mod tests {
         while at < buf.len() {
             let token = match scan(buf, at) {
                 Scan::Token(token) => token,
-                Scan::More if buf[at] != b'<' => Token { kind: Kind::Text, end: buf.len(), from: at, to: buf.len() },
+                Scan::More if buf[at] != b'<' => Token {
+                    kind: Kind::Text,
+                    end: buf.len(),
+                    from: at,
+                    to: buf.len(),
+                },
                 Scan::More | Scan::Bad(_) => return Err(()),
             };
             let inside = &xml[token.from..token.to];
@@ -329,9 +347,30 @@ mod tests {
     }
 
     const PIECES: [&str; 24] = [
-        "<A>", "</A>", "<B x=\"1\">", "<B x='a>b' y = \"'\" />", "<C/>", "</B >", "<D\n>", "text", "&amp;", " ",
-        "<![CDATA[x]]>", "<![CDATA[</A>]]]]>", "<![CDATA[]]>", "<!-- a > b -->", "<!---->", "<?pi a?>", "&#10;", "]]>",
-        "\u{e9}", "<E.f-g_h:i>", ">", "\"", "<!DOCTYPE A SYSTEM \"u\">", "</E.f-g_h:i>",
+        "<A>",
+        "</A>",
+        "<B x=\"1\">",
+        "<B x='a>b' y = \"'\" />",
+        "<C/>",
+        "</B >",
+        "<D\n>",
+        "text",
+        "&amp;",
+        " ",
+        "<![CDATA[x]]>",
+        "<![CDATA[</A>]]]]>",
+        "<![CDATA[]]>",
+        "<!-- a > b -->",
+        "<!---->",
+        "<?pi a?>",
+        "&#10;",
+        "]]>",
+        "\u{e9}",
+        "<E.f-g_h:i>",
+        ">",
+        "\"",
+        "<!DOCTYPE A SYSTEM \"u\">",
+        "</E.f-g_h:i>",
     ];
 
     #[test]
@@ -347,7 +386,9 @@ mod tests {
         for _ in 0..3000 {
             let mut xml = String::new();
             for _ in 0..12 {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                seed = seed
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 xml.push_str(PIECES[(seed >> 33) as usize % PIECES.len()]);
             }
             assert_eq!(ours(&xml), theirs(&xml), "{xml}");
@@ -356,11 +397,25 @@ mod tests {
 
     #[test]
     fn a_token_that_is_cut_anywhere_asks_for_more() {
-        for whole in ["<!-- c -->", "<![CDATA[x]]>", "<A b=\"c>\">", "</A >", "<?p ?>", "<!DOCTYPE A [ <!-- > --> ]>"] {
+        for whole in [
+            "<!-- c -->",
+            "<![CDATA[x]]>",
+            "<A b=\"c>\">",
+            "</A >",
+            "<?p ?>",
+            "<!DOCTYPE A [ <!-- > --> ]>",
+        ] {
             for len in 1..whole.len() {
-                assert_eq!(scan(&whole.as_bytes()[..len], 0), Scan::More, "{}", &whole[..len]);
+                assert_eq!(
+                    scan(&whole.as_bytes()[..len], 0),
+                    Scan::More,
+                    "{}",
+                    &whole[..len]
+                );
             }
-            assert!(matches!(scan(whole.as_bytes(), 0), Scan::Token(token) if token.end == whole.len()));
+            assert!(
+                matches!(scan(whole.as_bytes(), 0), Scan::Token(token) if token.end == whole.len())
+            );
         }
     }
 
