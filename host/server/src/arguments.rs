@@ -17,7 +17,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Runs connector plugins (WebAssembly components) in a sandbox and keeps what they collect.
 #[derive(Debug, Parser)]
-#[command(name = "connector-host", version, about, propagate_version = true)]
+#[command(name = "connector-host", version, propagate_version = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,

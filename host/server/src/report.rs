@@ -187,7 +187,9 @@ fn describe(ledger: &Ledger, plan: &LedgerPlan) -> String {
     for denial in &ledger.traffic.denials {
         page.line("refused", &printable(denial));
     }
-    if let Some(failure) = &ledger.traffic.last_failure {
+    // A refusal is a failure of the network, too, and has been said.
+    let failure = ledger.traffic.last_failure.as_ref();
+    if let Some(failure) = failure.filter(|failure| !ledger.traffic.denials.contains(failure)) {
         page.line("network", &printable(failure));
     }
     for content in &ledger.contents {

@@ -143,7 +143,9 @@ fn describe(definition: &Definition, report: &TestReport) -> String {
     for denial in &report.traffic.denials {
         let _ = write!(text, "\n  refused on the way out: {}", printable(denial));
     }
-    if let Some(failure) = &report.traffic.last_failure {
+    // A refusal is a failure of the network, too, and has been said.
+    let failure = report.traffic.last_failure.as_ref();
+    if let Some(failure) = failure.filter(|failure| !report.traffic.denials.contains(failure)) {
         let _ = write!(text, "\n  network: {}", printable(failure));
     }
     for warning in &report.warnings {

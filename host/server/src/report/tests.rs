@@ -97,6 +97,19 @@ fn a_failure_that_ended_it_comes_with_the_status_help_and_one_that_was_survived_
 }
 
 #[test]
+fn a_request_that_was_refused_is_said_once() {
+    let mut ledger = ledger();
+    ledger["traffic"]["denials"] = json!(["a request was refused"]);
+    ledger["traffic"]["last_failure"] = "a request was refused".into();
+    let text = of_ledger(&ledger.to_string(), &plan());
+    assert_eq!(text.matches("a request was refused").count(), 1, "{text}");
+    ledger["traffic"]["last_failure"] = "the connection was lost".into();
+    assert!(
+        of_ledger(&ledger.to_string(), &plan()).contains("\n  network   the connection was lost")
+    );
+}
+
+#[test]
 fn long_lists_are_cut_and_say_so() {
     let mut ledger = ledger();
     let entry = ledger["contents"][0]["set_aside"][0].clone();
