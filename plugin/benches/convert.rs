@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use qualys_connector::environment::{
-    Body, Cache, CacheError, Clock, Item, Level, Log, Rejection, Request, Response, Sink, Transport, TransportError,
+    Body, Cache, CacheError, Clock, Item, Level, Log, Rejection, Request, Response, Sink,
+    Transport, TransportError,
 };
 use qualys_connector::{BatchRequest, Connector};
 
@@ -50,8 +51,16 @@ struct World {
 impl Transport for World {
     type Body = Page;
     fn send(&mut self, _: &Request) -> Result<Response<Page>, TransportError> {
-        let body = Page { template: self.template.clone(), hosts: self.hosts, next: 0 };
-        Ok(Response { status: 200, headers: Vec::new(), body })
+        let body = Page {
+            template: self.template.clone(),
+            hosts: self.hosts,
+            next: 0,
+        };
+        Ok(Response {
+            status: 200,
+            headers: Vec::new(),
+            body,
+        })
     }
 }
 
@@ -65,7 +74,9 @@ impl Sink for World {
 
 impl Cache for World {
     fn get(&mut self, keys: &[String]) -> Vec<Option<Vec<u8>>> {
-        keys.iter().map(|key| self.cache.get(key).cloned()).collect()
+        keys.iter()
+            .map(|key| self.cache.get(key).cloned())
+            .collect()
     }
     fn put(&mut self, entries: &[(String, Vec<u8>)]) -> Result<(), CacheError> {
         // Kept small: this is a bench of the conversion, not of a map.
@@ -91,7 +102,9 @@ impl Clock for World {
 
 /// A dense host: 50 detections of 1.25 kB. With `tags`, a host part of about 8 kB.
 fn template(tags: bool) -> Vec<u8> {
-    let mut xml = String::from("<HOST><ID>0000000001</ID>\n        <ASSET_ID>88120001</ASSET_ID>\n        <IP>192.0.2.15</IP>\n        <TRACKING_METHOD>AGENT</TRACKING_METHOD>\n        <NETWORK_ID>0</NETWORK_ID>\n        <OS><![CDATA[Ubuntu Linux 22.04.4]]></OS>\n        <DNS><![CDATA[build-07.corp.example]]></DNS>\n        <DNS_DATA><HOSTNAME><![CDATA[build-07]]></HOSTNAME><DOMAIN><![CDATA[corp.example]]></DOMAIN></DNS_DATA>\n        <QG_HOSTID><![CDATA[3a6b1e52-0000-4b7c-9a11-5f2d6d1c0e01]]></QG_HOSTID>\n        <LAST_SCAN_DATETIME>2026-03-02T08:41:17Z</LAST_SCAN_DATETIME>\n        <TAGS>");
+    let mut xml = String::from(
+        "<HOST><ID>0000000001</ID>\n        <ASSET_ID>88120001</ASSET_ID>\n        <IP>192.0.2.15</IP>\n        <TRACKING_METHOD>AGENT</TRACKING_METHOD>\n        <NETWORK_ID>0</NETWORK_ID>\n        <OS><![CDATA[Ubuntu Linux 22.04.4]]></OS>\n        <DNS><![CDATA[build-07.corp.example]]></DNS>\n        <DNS_DATA><HOSTNAME><![CDATA[build-07]]></HOSTNAME><DOMAIN><![CDATA[corp.example]]></DOMAIN></DNS_DATA>\n        <QG_HOSTID><![CDATA[3a6b1e52-0000-4b7c-9a11-5f2d6d1c0e01]]></QG_HOSTID>\n        <LAST_SCAN_DATETIME>2026-03-02T08:41:17Z</LAST_SCAN_DATETIME>\n        <TAGS>",
+    );
     for tag in 0..if tags { 100 } else { 2 } {
         xml.push_str(&format!("<TAG>\n            <TAG_ID>{}</TAG_ID>\n            <NAME><![CDATA[Servers & Build {tag}]]></NAME>\n          </TAG>", 4410 + tag));
     }
@@ -109,12 +122,19 @@ fn template(tags: bool) -> Vec<u8> {
 }
 
 fn main() {
-    let megabytes: u64 = std::env::var("CONVERT_MB").ok().and_then(|text| text.parse().ok()).unwrap_or(250);
+    let megabytes: u64 = std::env::var("CONVERT_MB")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(250);
     for (name, tags) in [("dense", false), ("tag-heavy", true)] {
         let template = template(tags);
         let hosts = megabytes * 1_000_000 / template.len() as u64;
         let input = hosts * template.len() as u64;
-        let mut connector = Connector::new(World { template, hosts, ..World::default() });
+        let mut connector = Connector::new(World {
+            template,
+            hosts,
+            ..World::default()
+        });
         connector
             .configure("{\"qualys_url\":\"https://qualysapi.example.test\",\"username\":\"demo\",\"content_type\":[\"vulnerabilities\"]}")
             .expect("good settings");

@@ -136,20 +136,16 @@ impl Return {
     /// `SIMPLE_RETURN`, or the older `GENERIC_RETURN`; `None` for anything else.
     fn read(excerpt: &[u8]) -> Option<Self> {
         let mut tree = Tree::default();
-        let from = excerpt.iter().position(|b| *b == b'<')?;
+        let piece = excerpt.iter().position(|b| *b == b'<')?..excerpt.len();
         tree.parse(
             excerpt,
-            &[from..excerpt.len()],
+            std::slice::from_ref(&piece),
             &[],
             (Class::Open, false),
             &mut Unknown::new(),
         )
         .ok()?;
-        let view = View {
-            tree: &tree,
-            buf: excerpt,
-            long: &[],
-        };
+        let view = View::new(&tree, excerpt, &[], &[]);
         let text = |name: &'static [u8]| {
             view.descendants(name)
                 .find_map(|element| view.text(element))

@@ -103,7 +103,7 @@ impl Options {
                 .and_then(serde_json::Value::as_bool)
                 .unwrap_or(false),
             skip: skip
-                .filter_map(|id| Some(id.as_str().map_or_else(|| id.to_string(), str::to_owned)))
+                .map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned))
                 .collect(),
         })
     }
@@ -530,13 +530,9 @@ impl<B: Body> Session<B> {
                     &mut batch.report.unknown_elements,
                 )
                 .map_err(|why| StepError::Page(PageError::Malformed(why)))?;
-            let view = View {
-                tree: &self.tree,
-                buf,
-                long,
-            };
+            let view = View::new(&self.tree, buf, long, std::slice::from_ref(range));
             let detection = &mut self.detection;
-            detections::identify(view, &host.record, times, detection);
+            let fields = detections::identify(view, &host.record, times, detection);
             let hash = memory::hash(&detection.key);
             *next += 1;
             host.read += 1;
@@ -575,6 +571,7 @@ impl<B: Body> Session<B> {
                 .add(environment, &detection.key, detection.time_ms, |body| {
                     cut = detections::write_record(
                         view,
+                        &fields,
                         &host.record,
                         detection,
                         &settings.selection,
@@ -763,22 +760,17 @@ impl<B: Body> Session<B> {
         );
         let root = Endpoint::Hosts.root();
         let answer = client::small(environment, &request, root, Endpoint::Hosts.label()).ok()?;
-        let from = answer.iter().position(|b| *b == b'<')?;
-        let pieces = [from..answer.len()];
+        let piece = answer.iter().position(|b| *b == b'<')?..answer.len();
         self.tree
             .parse(
                 &answer,
-                &pieces,
+                std::slice::from_ref(&piece),
                 &[],
                 (Class::Open, false),
                 &mut crate::tree::Unknown::new(),
             )
             .ok()?;
-        let view = View {
-            tree: &self.tree,
-            buf: &answer,
-            long: &[],
-        };
+        let view = View::new(&self.tree, &answer, &[], &[]);
         let set = view.descendants(b"ID_SET").next()?;
         let first = view.children(set).find_map(|element| view.text(element))?;
         let first = first.split('-').next()?.trim().parse::<u64>().ok()?;
@@ -851,7 +843,7 @@ fn begin_host<B: Body>(
         &mut batch.report.unknown_elements,
     )?;
     match hosts::map(
-        View { tree, buf, long },
+        View::new(tree, buf, long, &chunk.head),
         &settings.selection,
         times,
         scratch,
@@ -928,7 +920,7 @@ fn emit_host<E: Environment, B: Body>(
     batch
         .outbox
         .add(environment, &key, record.time_ms, |body| {
-            hosts::write_record(record, body)
+            hosts::write_record(record, body);
         })?;
     host.emitted.push(identity);
     Ok(())

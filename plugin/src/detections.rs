@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::hosts::{HostRecord, LABEL, Times, write_text, write_value};
 use crate::timestamp;
-use crate::tree::{Selection, View};
+use crate::tree::{Element, Selection, View};
 
 /// An identity longer than this is replaced by its hash.
 const IDENTITY_LIMIT: usize = 200;
@@ -27,25 +27,26 @@ pub(crate) struct Detection {
     full: String,
 }
 
+/// Where in the detection its mapped fields are.
 #[derive(Default)]
-struct Fields<'a> {
-    unique: Option<Cow<'a, str>>,
-    qid: Option<Cow<'a, str>>,
-    severity: Option<Cow<'a, str>>,
-    status: Option<Cow<'a, str>>,
-    qds: Option<Cow<'a, str>>,
-    cves: Option<Cow<'a, str>>,
+pub(crate) struct Fields {
+    unique: Option<Element>,
+    qid: Option<Element>,
+    severity: Option<Element>,
+    status: Option<Element>,
+    qds: Option<Element>,
+    cves: Option<Element>,
     /// PORT, PROTOCOL, SSL, FQDN, SERVICE, INSTANCE
-    place: [Option<Cow<'a, str>>; 6],
+    place: [Option<Element>; 6],
     /// LAST_PROCESSED, LAST_UPDATE, LAST_FOUND, FIRST_FOUND
-    times: [Option<Cow<'a, str>>; 4],
-    base: Option<Cow<'a, str>>,
-    version: Option<Cow<'a, str>>,
-    vector: Option<Cow<'a, str>>,
-    epss: Option<Cow<'a, str>>,
+    times: [Option<Element>; 4],
+    base: Option<Element>,
+    version: Option<Element>,
+    vector: Option<Element>,
+    epss: Option<Element>,
 }
 
-fn fields(view: View<'_>) -> Fields<'_> {
+fn fields(view: View<'_>) -> Fields {
     let mut fields = Fields::default();
     for child in view.children(view.root()) {
         let slot = match view.name(child) {
@@ -77,43 +78,45 @@ fn fields(view: View<'_>) -> Fields<'_> {
                         "epss" => &mut fields.epss,
                         _ => continue,
                     };
-                    if slot.is_none() {
-                        *slot = view.text(factor);
-                    }
+                    slot.get_or_insert(factor);
                 }
                 continue;
             }
             _ => continue,
         };
-        if slot.is_none() {
-            *slot = view.text(child);
-        }
+        slot.get_or_insert(child);
     }
     fields
 }
 
 /// Finds out what a detection is: identity, key and time.
-pub(crate) fn identify(view: View<'_>, host: &HostRecord, times: Times, detection: &mut Detection) {
+pub(crate) fn identify(
+    view: View<'_>,
+    host: &HostRecord,
+    times: Times,
+    detection: &mut Detection,
+) -> Fields {
     let fields = fields(view);
+    let text = |element: Option<Element>| element.and_then(|element| view.text(element));
     detection.full.clear();
     detection.repaired = view.write_full(&mut detection.full);
     let hash = xxh3_128(detection.full.as_bytes());
 
     detection.identity.clear();
-    if let Some(unique) = &fields.unique {
+    if let Some(unique) = text(fields.unique) {
         detection.identity.push_str(unique.trim());
     } else {
         let _ = write!(
             detection.identity,
             "{}:{}",
             host.id,
-            fields.qid.as_deref().unwrap_or_default().trim()
+            text(fields.qid).unwrap_or_default().trim()
         );
-        for part in &fields.place {
+        for part in fields.place {
             detection.identity.push(':');
             detection
                 .identity
-                .push_str(part.as_deref().unwrap_or_default().trim());
+                .push_str(text(part).unwrap_or_default().trim());
         }
     }
     if detection.identity.len() > IDENTITY_LIMIT {
@@ -127,57 +130,61 @@ pub(crate) fn identify(view: View<'_>, host: &HostRecord, times: Times, detectio
     detection.key.clear();
     let _ = write!(detection.key, "{}-{hash:032x}", detection.identity);
 
-    let when = fields.times.iter().find_map(|time| time.as_deref());
+    let when = fields.times.into_iter().find_map(text);
     (detection.time_ms, detection.time_repaired) =
-        timestamp::event_time(when, times.walk_start_ms, times.now_ms);
+        timestamp::event_time(when.as_deref(), times.walk_start_ms, times.now_ms);
+    fields
 }
 
 /// Appends the record of a detection that was identified just before. Returns the number of texts that were cut.
 pub(crate) fn write_record(
     view: View<'_>,
+    fields: &Fields,
     host: &HostRecord,
     detection: &Detection,
     selection: &Selection,
     out: &mut String,
 ) -> u64 {
-    let fields = fields(view);
+    let text = |element: Option<Element>| element.and_then(|element| view.text(element));
     out.reserve(host.common.len() + host.vendor.len() + detection.full.len() + 512);
     out.push('{');
     out.push_str(&host.common);
     out.push_str(",\"event\":{");
-    if let Some(unique) = &fields.unique {
+    if let Some(unique) = text(fields.unique) {
         write_text(out, "id", unique.trim());
     }
     write_text(out, "category", "vulnerability");
     write_text(out, "type", "info");
-    let severity = fields.severity.as_deref().and_then(severity);
+    let severity = text(fields.severity).as_deref().and_then(severity);
     if let Some((number, word)) = severity {
         write_value(out, "severity", number);
         write_text(out, "severity_str", word);
     }
     out.push_str("},\"vulnerability\":{");
-    if let Some(qid) = &fields.qid {
+    if let Some(qid) = text(fields.qid) {
         write_text(out, "id", qid.trim());
         write_text(out, "enumeration", "QID");
     }
     if let Some((_, word)) = severity {
         write_text(out, "severity", word);
     }
-    if let Some(status) = &fields.status {
+    if let Some(status) = text(fields.status) {
         write_text(out, "status", status.trim());
     }
-    for (key, value) in [("qds", &fields.qds), ("epss", &fields.epss)] {
-        if let Some(number) = value.as_deref().and_then(number) {
+    for (key, value) in [("qds", fields.qds), ("epss", fields.epss)] {
+        if let Some(number) = text(value).as_deref().and_then(number) {
             write_value(out, key, &number);
         }
     }
-    let base = fields.base.as_deref().and_then(number);
-    if base.is_some() || fields.vector.is_some() {
+    let base = text(fields.base);
+    let base = base.as_deref().and_then(number);
+    let vector = text(fields.vector);
+    if base.is_some() || vector.is_some() {
         write_value(out, "score", "{");
         if let Some(base) = base {
             write_value(out, "base", &base);
         }
-        if let Some(version) = &fields.version {
+        if let Some(version) = text(fields.version) {
             let version = version.trim();
             write_text(
                 out,
@@ -185,15 +192,15 @@ pub(crate) fn write_record(
                 version.strip_prefix(['v', 'V']).unwrap_or(version),
             );
         }
-        if let Some(vector) = &fields.vector {
+        if let Some(vector) = vector {
             write_text(out, "vector", vector.trim());
         }
         out.push('}');
     }
     out.push_str(if out.ends_with('{') { "" } else { "," });
     out.push_str("\"scanner\":{\"vendor\":\"Qualys\"}");
-    if let Some(cves) = &fields.cves {
-        write_cves(out, cves);
+    if let Some(cves) = text(fields.cves) {
+        write_cves(out, &cves);
     }
     out.push_str("},\"");
     out.push_str(LABEL);

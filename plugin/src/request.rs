@@ -289,7 +289,7 @@ pub(crate) fn about(settings: &Settings) -> Request {
 mod tests {
     use super::*;
 
-    fn settings(extra: serde_json::Value) -> Settings {
+    fn settings(extra: &serde_json::Value) -> Settings {
         let mut json = serde_json::json!({"qualys_url": "https://qualysapi.example.test", "username": "demo",
             "content_type": ["hosts"]});
         for (key, value) in extra.as_object().expect("an object") {
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn no_parameter_is_sent_twice_and_none_that_the_list_does_not_have() {
         let settings = settings(
-            serde_json::json!({"extra_parameters": {"severities": "4-5", "trurisk_min": 500, "ips": "192.0.2.1"},
+            &serde_json::json!({"extra_parameters": {"severities": "4-5", "trurisk_min": 500, "ips": "192.0.2.1"},
             "tag_include": ["a", "b"]}),
         );
         let at = Page {
@@ -336,7 +336,7 @@ mod tests {
     #[test]
     fn an_older_api_is_not_asked_for_what_it_does_not_know() {
         let body = |version: &str| {
-            let settings = settings(serde_json::json!({"detection_version": version}));
+            let settings = settings(&serde_json::json!({"detection_version": version}));
             page(
                 &settings,
                 Endpoint::Vulnerabilities,
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn the_form_is_encoded_and_the_headers_name_the_product() {
-        let settings = settings(serde_json::json!({"tag_include": ["Servers & Build+"]}));
+        let settings = settings(&serde_json::json!({"tag_include": ["Servers & Build+"]}));
         let request = page(
             &settings,
             Endpoint::Hosts,

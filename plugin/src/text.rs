@@ -138,7 +138,7 @@ pub(crate) fn unescape_into(out: &mut String, text: &str) -> bool {
 pub(crate) fn clean(text: &str) -> (Cow<'_, str>, bool) {
     let dirty = text
         .bytes()
-        .any(|b| (b < 0x20 && b != b'\t' && b != b'\n') || b == 0xEF);
+        .any(|b| SPECIAL[usize::from(b)] && !matches!(b, b'\t' | b'\n' | b'"' | b'\\'));
     if !dirty {
         return (Cow::Borrowed(text), false);
     }
@@ -164,20 +164,40 @@ pub(crate) fn clean(text: &str) -> (Cow<'_, str>, bool) {
 
 /// The text of one piece of an element: decoded, resolved, repaired.
 pub(crate) fn decode(raw: &[u8], cdata: bool) -> (Cow<'_, str>, bool) {
-    let (text, broken) = utf8(raw);
-    let (text, illegal) = match text {
-        Cow::Borrowed(text) => clean(text),
-        Cow::Owned(text) => {
-            let (cleaned, illegal) = clean(&text);
-            (Cow::Owned(cleaned.into_owned()), illegal)
+    match utf8(raw) {
+        (Cow::Borrowed(text), _) => decode_text(text, cdata),
+        (Cow::Owned(text), broken) => {
+            let (text, repaired) = decode_text(&text, cdata);
+            (Cow::Owned(text.into_owned()), broken || repaired)
         }
-    };
-    if cdata || memchr::memchr(b'&', text.as_bytes()).is_none() {
-        return (text, broken || illegal);
+    }
+}
+
+/// The same, of what is known to be UTF-8.
+pub(crate) fn decode_text(text: &str, cdata: bool) -> (Cow<'_, str>, bool) {
+    let (text, illegal) = clean(text);
+    if cdata || !has_reference(text.as_bytes()) {
+        return (text, illegal);
     }
     let mut out = String::with_capacity(text.len());
     let unresolved = unescape_into(&mut out, &text);
-    (Cow::Owned(out), broken || illegal || unresolved)
+    (Cow::Owned(out), illegal || unresolved)
+}
+
+/// True if eight bytes can be copied unseen. May say no where yes would be right, and then they are looked at one by one.
+fn is_plain(eight: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let Ok(eight) = <[u8; 8]>::try_from(eight) else {
+        return false;
+    };
+    let x = u64::from_le_bytes(eight);
+    let zero_in = |y: u64| y.wrapping_sub(ONES) & !y & HIGH;
+    let control = x.wrapping_sub(ONES * 0x20) & !x & HIGH;
+    let quote = zero_in(x ^ (ONES * 0x22));
+    let backslash = zero_in(x ^ (ONES * 0x5C));
+    let illegal = zero_in(x ^ (ONES * 0xEF));
+    control | quote | backslash | illegal == 0
 }
 
 /// Appends `text` as the inside of a JSON string, repairing illegal characters and line ends on the way.
@@ -187,6 +207,12 @@ pub(crate) fn escape_into(out: &mut String, text: &str) -> bool {
     let mut from = 0;
     let mut at = 0;
     while at < bytes.len() {
+        if let Some(eight) = bytes.get(at..at + 8)
+            && is_plain(eight)
+        {
+            at += 8;
+            continue;
+        }
         let byte = bytes[at];
         if !SPECIAL[usize::from(byte)] {
             at += 1;
@@ -227,14 +253,23 @@ pub(crate) fn escape_into(out: &mut String, text: &str) -> bool {
     repaired
 }
 
-/// Appends raw element text as the inside of a JSON string; `raw` is trimmed by the caller.
-pub(crate) fn write_raw(out: &mut String, raw: &[u8], cdata: bool) -> bool {
-    if !cdata && memchr::memchr(b'&', raw).is_some() {
-        let (text, repaired) = decode(raw, false);
-        return escape_into(out, &text) || repaired;
+/// Appends an element's text, trimmed by the caller, as the inside of a JSON string.
+pub(crate) fn write_text(out: &mut String, text: &str, cdata: bool) -> bool {
+    if cdata || !has_reference(text.as_bytes()) {
+        return escape_into(out, text);
     }
-    let (text, broken) = utf8(raw);
-    escape_into(out, &text) || broken
+    let (cleaned, illegal) = clean(text);
+    let mut resolved = String::with_capacity(cleaned.len());
+    let unresolved = unescape_into(&mut resolved, &cleaned);
+    escape_into(out, &resolved) || illegal || unresolved
+}
+
+fn has_reference(raw: &[u8]) -> bool {
+    if raw.len() < 32 {
+        raw.contains(&b'&')
+    } else {
+        memchr::memchr(b'&', raw).is_some()
+    }
 }
 
 /// The longest start of `text` of at most `limit` bytes that ends at a character.
@@ -457,7 +492,7 @@ mod tests {
         assert_eq!(text, "a\u{FFFD}b\u{FFFD}c\u{FFFD}d\u{FFFD}e");
         assert!(repaired);
         let mut json = String::new();
-        assert!(write_raw(&mut json, b"a\x00\xEF\xBF\xBEb", true));
+        assert!(write_text(&mut json, "a\u{0}\u{FFFE}b", true));
         assert_eq!(json, "a\u{FFFD}\u{FFFD}b");
     }
 

@@ -53,6 +53,8 @@ struct Node {
     last: u32,
     next: u32,
     children: u32,
+    /// One bit for each child's name: a name whose bit is not set is new.
+    names: u64,
     /// Two children may have the same name.
     repeats: bool,
     text: Text,
@@ -144,7 +146,7 @@ impl Tree {
                 }
             }
         }
-        if self.nodes.is_empty() || (!self.open.is_empty() && !(partial && self.open.len() == 1)) {
+        if self.nodes.is_empty() || (self.open.len() > usize::from(partial)) {
             return Err("an element that is not closed");
         }
         Ok(())
@@ -197,9 +199,7 @@ impl Tree {
             }
         }
         let index = self.nodes.len() as u32;
-        let hash = name.iter().fold(name.len() as u32, |hash, b| {
-            (hash ^ u32::from(*b)).wrapping_mul(0x0100_0193)
-        });
+        let hash = name_hash(name);
         self.nodes.push(Node {
             name: token.from as u32..token.to as u32,
             hash,
@@ -209,6 +209,7 @@ impl Tree {
             last: NONE,
             next: NONE,
             children: 0,
+            names: 0,
             repeats: false,
             text: Text::None,
             repaired: false,
@@ -235,13 +236,12 @@ impl Tree {
 
     fn attach(&mut self, parent: u32, index: u32) {
         let hash = self.nodes[index as usize].hash;
-        let (first, last, children) = {
-            let node = &self.nodes[parent as usize];
-            (node.first, node.last, node.children)
-        };
+        let bit = 1_u64 << (hash >> 26);
+        let node = &self.nodes[parent as usize];
+        let (last, children) = (node.last, node.children);
         let mut repeats = children >= FEW;
-        if !repeats {
-            let mut sibling = first;
+        if !repeats && node.names & bit != 0 {
+            let mut sibling = node.first;
             while sibling != NONE {
                 let node = &self.nodes[sibling as usize];
                 if node.hash == hash {
@@ -253,6 +253,7 @@ impl Tree {
         }
         let node = &mut self.nodes[parent as usize];
         node.children += 1;
+        node.names |= bit;
         node.repeats |= repeats;
         node.last = index;
         if last == NONE {
@@ -274,7 +275,9 @@ impl Tree {
         let node = &mut self.nodes[open as usize];
         match node.text {
             Text::None => {
-                if range.is_empty() || (!cdata && text::trim(&buf[range.clone()]).is_empty()) {
+                if range.is_empty()
+                    || (!cdata && buf[range.clone()].iter().all(|b| text::is_blank(*b)))
+                {
                     return;
                 }
                 node.text = Text::Raw {
@@ -361,6 +364,20 @@ impl Tree {
     }
 }
 
+/// Equal for equal names, and as a rule different for others: their first and last eight bytes.
+fn name_hash(name: &[u8]) -> u32 {
+    let eight = |bytes: &[u8]| {
+        let mut eight = [0; 8];
+        eight[..bytes.len()].copy_from_slice(bytes);
+        u64::from_le_bytes(eight)
+    };
+    let first = eight(&name[..name.len().min(8)]);
+    let last = eight(&name[name.len().saturating_sub(8)..]);
+    let mixed =
+        (first ^ last.rotate_left(29) ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 32) as u32
+}
+
 fn to_usize(span: &Span) -> Range<usize> {
     span.start as usize..span.end as usize
 }
@@ -371,6 +388,8 @@ pub(crate) struct View<'a> {
     pub(crate) tree: &'a Tree,
     pub(crate) buf: &'a [u8],
     pub(crate) long: &'a [LongText],
+    /// Where the one piece begins that the tree was made of, and the piece, if it is UTF-8: then its parts need not be checked again.
+    whole: (usize, Option<&'a str>),
 }
 
 /// An element of a [`View`].
@@ -378,12 +397,45 @@ pub(crate) struct View<'a> {
 pub(crate) struct Element(u32);
 
 impl<'a> View<'a> {
+    /// A view of a tree that was parsed of these pieces.
+    pub(crate) fn new(
+        tree: &'a Tree,
+        buf: &'a [u8],
+        long: &'a [LongText],
+        pieces: &[Range<usize>],
+    ) -> Self {
+        let whole = match pieces {
+            [piece] => (piece.start, std::str::from_utf8(&buf[piece.clone()]).ok()),
+            _ => (0, None),
+        };
+        Self {
+            tree,
+            buf,
+            long,
+            whole,
+        }
+    }
+
+    /// Bytes of the window as text.
+    fn str(self, range: Range<usize>) -> (Cow<'a, str>, bool) {
+        let (start, whole) = self.whole;
+        match whole.and_then(|whole| whole.get(range.start.checked_sub(start)?..range.end - start))
+        {
+            Some(text) => (Cow::Borrowed(text), false),
+            None => text::utf8(&self.buf[range]),
+        }
+    }
+
     pub(crate) const fn root(self) -> Element {
         Element(0)
     }
 
     pub(crate) fn name(self, element: Element) -> &'a [u8] {
         &self.buf[to_usize(&self.node(element).name)]
+    }
+
+    fn name_text(self, element: Element) -> Cow<'a, str> {
+        self.str(to_usize(&self.node(element).name)).0
     }
 
     fn node(self, element: Element) -> &'a Node {
@@ -428,14 +480,28 @@ impl<'a> View<'a> {
     pub(crate) fn text(self, element: Element) -> Option<Cow<'a, str>> {
         let text = match self.node(element).text {
             Text::None => return None,
-            Text::Raw { from, to, cdata } => {
-                let raw = &self.buf[from as usize..to as usize];
-                text::decode(if cdata { raw } else { text::trim(raw) }, cdata).0
-            }
+            Text::Raw { from, to, cdata } => match self.str(self.trimmed(from, to, cdata)) {
+                (Cow::Borrowed(text), _) => text::decode_text(text, cdata).0,
+                (Cow::Owned(text), _) => Cow::Owned(text::decode_text(&text, cdata).0.into_owned()),
+            },
             Text::Joined { from, to, firm } => Cow::Borrowed(self.joined(from, to, firm)),
             Text::Long(index) => Cow::Borrowed(self.long[index as usize].kept.as_str()),
         };
-        (!text.trim().is_empty()).then_some(text)
+        text.bytes().any(|b| !text::is_blank(b)).then_some(text)
+    }
+
+    /// A piece without the blanks around it, which CDATA keeps.
+    fn trimmed(self, from: u32, to: u32, cdata: bool) -> Range<usize> {
+        let (mut from, mut to) = (from as usize, to as usize);
+        if !cdata {
+            while from < to && text::is_blank(self.buf[from]) {
+                from += 1;
+            }
+            while from < to && text::is_blank(self.buf[to - 1]) {
+                to -= 1;
+            }
+        }
+        from..to
     }
 
     fn joined(self, from: u32, to: u32, firm: u32) -> &'a str {
@@ -537,8 +603,8 @@ impl Writer<'_, '_, '_> {
         };
         let has_text = !matches!(node.text, Text::None);
         for (name, value) in &view.tree.attributes[to_usize(&node.attributes)] {
-            let name = String::from_utf8_lossy(&view.buf[to_usize(name)]);
-            let raw = text::trim(&view.buf[to_usize(value)]);
+            let name = view.str(to_usize(name)).0;
+            let value = view.trimmed(value.start, value.end, false);
             // An attribute that shares its name with a child keeps a name of its own.
             let taken =
                 (has_text && name == text_key) || view.child(element, name.as_bytes()).is_some();
@@ -547,7 +613,7 @@ impl Writer<'_, '_, '_> {
             } else {
                 name
             };
-            self.member(&name, |writer| writer.string(raw, false));
+            self.member(&name, |writer| writer.string(value, false));
         }
         if node.repeats {
             self.grouped(element);
@@ -583,7 +649,7 @@ impl Writer<'_, '_, '_> {
     fn child(&mut self, group: &[Element]) {
         let view = self.view;
         let element = group[0];
-        let name = String::from_utf8_lossy(view.name(element));
+        let name = view.name_text(element);
         match view.node(element).class {
             Class::List(_) if group.iter().all(|list| view.node(*list).first != NONE) => {
                 self.member(&name, |writer| writer.list(group));
@@ -733,14 +799,18 @@ impl Writer<'_, '_, '_> {
         repaired
     }
 
-    fn string(&mut self, raw: &[u8], cdata: bool) -> bool {
-        if raw.iter().all(|b| text::is_blank(*b)) {
+    fn string(&mut self, range: Range<usize>, cdata: bool) -> bool {
+        if self.view.buf[range.clone()]
+            .iter()
+            .all(|b| text::is_blank(*b))
+        {
             return false;
         }
+        let (text, broken) = self.view.str(range);
         self.out.push('"');
-        let repaired = text::write_raw(self.out, raw, cdata);
+        let repaired = text::write_text(self.out, &text, cdata);
         self.out.push('"');
-        self.repaired += u64::from(repaired);
+        self.repaired += u64::from(repaired || broken);
         true
     }
 
@@ -755,10 +825,7 @@ impl Writer<'_, '_, '_> {
         }
         match node.text {
             Text::None => false,
-            Text::Raw { from, to, cdata } => {
-                let raw = &self.view.buf[from as usize..to as usize];
-                self.string(if cdata { raw } else { text::trim(raw) }, cdata)
-            }
+            Text::Raw { from, to, cdata } => self.string(self.view.trimmed(from, to, cdata), cdata),
             Text::Joined { .. } | Text::Long(_) => {
                 let Some(text) = self.view.text(element) else {
                     return false;

@@ -64,16 +64,29 @@ const fn starts_name(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte == b':' || byte >= 0x80
 }
 
-/// True for the bytes a name may go on with. Above ASCII everything passes here; that it is UTF-8 is checked when a name is used.
-const fn is_name(byte: u8) -> bool {
-    starts_name(byte) || byte.is_ascii_digit() || byte == b'-' || byte == b'.'
+/// The bytes a name may go on with. Above ASCII everything passes here; that it is UTF-8 is checked when a name is used.
+static NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let it = byte as u8;
+        table[byte] = starts_name(it) || it.is_ascii_digit() || it == b'-' || it == b'.';
+        byte += 1;
+    }
+    table
+};
+
+fn is_name(byte: u8) -> bool {
+    NAME[usize::from(byte)]
 }
 
 /// The token at `at`; `at` must lie inside the buffer.
 pub(crate) fn scan(buf: &[u8], at: usize) -> Scan {
     let rest = &buf[at..];
     if rest[0] != b'<' {
-        return match memchr::memchr(b'<', rest) {
+        // Most texts are the blanks between two tags.
+        let near = rest.iter().take(24).position(|b| *b == b'<');
+        return match near.or_else(|| memchr::memchr(b'<', rest)) {
             Some(len) => token(Kind::Text, at + len, at, at + len),
             None => Scan::More,
         };
@@ -161,7 +174,7 @@ fn scan_end(buf: &[u8], at: usize) -> Scan {
         to += 1;
     }
     let mut end = to;
-    while buf.get(end).is_some_and(|b| b.is_ascii_whitespace()) {
+    while buf.get(end).is_some_and(u8::is_ascii_whitespace) {
         end += 1;
     }
     match buf.get(end) {
