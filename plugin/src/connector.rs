@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
-use crate::collect::{self, Batch, BatchRequest, Session};
+use crate::batch::{Batch, BatchRequest};
+use crate::collect;
 use crate::environment::{Environment, Transport};
 use crate::fault::{Fault, FaultKind};
 use crate::manifest::manifest;
 use crate::probe::{self, Check};
 use crate::settings::{self, Remark, Settings};
+use crate::walk::Session;
 
 /// A connector instance, and what it keeps between calls: settings and open answers.
 pub struct Connector<E: Environment> {

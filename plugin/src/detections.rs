@@ -9,8 +9,9 @@ use std::fmt::Write as _;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::hosts::{HostRecord, LABEL, Times, write_text, write_value};
+use crate::object::Selection;
 use crate::timestamp;
-use crate::tree::{Element, Selection, View};
+use crate::view::{Element, View};
 
 /// An identity longer than this is replaced by its hash.
 const IDENTITY_LIMIT: usize = 200;

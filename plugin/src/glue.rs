@@ -13,7 +13,7 @@ use wasip2::http::types::{
 };
 use wasip2::io::streams::{InputStream, StreamError};
 
-use crate::collect;
+use crate::batch;
 use crate::connector::Connector;
 use crate::environment::{
     Body, Cache, CacheError, Clock, Item, Level, Log, Rejection, Request, Response, Sink,
@@ -91,7 +91,7 @@ impl Guest for Component {
     }
 
     fn collect_batch(request: BatchRequest) -> Result<Batch, Error> {
-        let request = collect::BatchRequest {
+        let request = batch::BatchRequest {
             content_type: request.content_type,
             cursor: request.cursor,
             max_items: request.max_items,

@@ -8,9 +8,10 @@ use std::net::IpAddr;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::object::Selection;
 use crate::text;
 use crate::timestamp;
-use crate::tree::{Element, Selection, View};
+use crate::view::{Element, View};
 
 /// Where the vendor object stands in a record.
 pub(crate) const LABEL: &str = "qualys_cloud_platform";

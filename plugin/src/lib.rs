@@ -1,12 +1,15 @@
 //! Qualys connector: hosts and vulnerability detections of a Qualys subscription, as records.
 //!
-//! The way of the data is the order of the modules: `settings` and `manifest` (what an operator can say), `request` (the parameters of each
-//! call), `client` (answers, and what is none), `page` over `xml` and `text` (a page read as a stream, host by host), `tree` over `elements`
-//! (elements as JSON), `hosts` and `detections` (records), `memory` (what was emitted before), `cursor` and `collect` (the walk),
-//! `connector` (the five calls of the contract).
+//! The way of the data is the order in which to read the modules: `settings` with `address`, and `manifest` (what an operator can say);
+//! `request` (the parameters of each call); `client` and `verdict` (answers, and what an answer means that is no page); `page` and `window` over
+//! `xml`, `text` and `long_text` (a page read as a stream, host by host); `tree`, `view` and `object` over `elements` (elements as JSON); `hosts` and
+//! `detections` (records); `memory` (what was emitted before); `cursor`, `walk`, `reading`, `isolation` and `collect` (the walk, with `batch`,
+//! `outbox` and `report`); `probe` (the test of a connection); `connector` (the five calls of the contract).
 //!
 //! Everything is plain Rust over the traits of `environment` and runs natively, which is how it is tested. Only `glue` knows WebAssembly.
 
+mod address;
+mod batch;
 mod client;
 mod collect;
 mod connector;
@@ -18,20 +21,28 @@ mod fault;
 #[cfg(target_arch = "wasm32")]
 mod glue;
 mod hosts;
+mod isolation;
+mod long_text;
 mod manifest;
 mod memory;
+mod object;
 mod outbox;
 mod page;
 mod probe;
+mod reading;
 mod report;
 mod request;
 mod settings;
 mod text;
 mod timestamp;
 mod tree;
+mod verdict;
+mod view;
+mod walk;
+mod window;
 mod xml;
 
-pub use collect::{Batch, BatchRequest};
+pub use batch::{Batch, BatchRequest};
 pub use connector::Connector;
 pub use fault::{Fault, FaultKind};
 pub use manifest::manifest;

@@ -3,13 +3,12 @@
 //! All mistakes are found at once, each with the JSON pointer of its setting. The name of the connector and its password are the surrounding
 //! host's to check; the password never comes here.
 
-use std::net::IpAddr;
-
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::address;
+use crate::object::Selection;
 use crate::request::Endpoint;
-use crate::tree::Selection;
 
 /// Smallest and largest limit for one text.
 pub(crate) const RESULTS_LIMIT: std::ops::RangeInclusive<u64> = 1024..=1_048_576;
@@ -70,13 +69,13 @@ const KEYS: [&str; 19] = [
 ];
 
 /// Reads the settings one by one and gathers what is wrong with them.
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     map: &'a Map<String, Value>,
-    problems: Vec<Remark>,
-    warnings: Vec<Remark>,
+    pub(crate) problems: Vec<Remark>,
+    pub(crate) warnings: Vec<Remark>,
 }
 
-fn remark(key: &str, message: impl Into<String>) -> Remark {
+pub(crate) fn remark(key: &str, message: impl Into<String>) -> Remark {
     Remark {
         pointer: format!("/{key}"),
         message: message.into(),
@@ -84,7 +83,7 @@ fn remark(key: &str, message: impl Into<String>) -> Remark {
 }
 
 impl Reader<'_> {
-    fn problem(&mut self, key: &str, message: impl Into<String>) {
+    pub(crate) fn problem(&mut self, key: &str, message: impl Into<String>) {
         self.problems.push(remark(key, message));
     }
 
@@ -93,7 +92,7 @@ impl Reader<'_> {
         self.map.get(key).filter(|value| !value.is_null())
     }
 
-    fn text(&mut self, key: &str) -> String {
+    pub(crate) fn text(&mut self, key: &str) -> String {
         match self.get(key) {
             None => {
                 self.problem(key, format!("{key} is missing; it is required."));
@@ -224,7 +223,7 @@ pub(crate) fn parse(settings: &str) -> Result<(Settings, Vec<Remark>), Vec<Remar
         );
     }
 
-    let origin = origin(&mut reader);
+    let origin = address::origin(&mut reader);
     let username = username(&mut reader);
     // The schedule is the host's; here it only has to make sense.
     reader.number("interval", 5, 1..=u64::from(u32::MAX));
@@ -298,114 +297,6 @@ pub(crate) fn parse(settings: &str) -> Result<(Settings, Vec<Remark>), Vec<Remar
         fingerprint,
     };
     Ok((settings, warnings))
-}
-
-/// Scheme and authority. The host has normalised the address already; doing it again is harmless and lets the rule stand alone.
-fn origin(reader: &mut Reader<'_>) -> String {
-    const KEY: &str = "qualys_url";
-    let had = reader.problems.len();
-    let typed = reader.text(KEY);
-    if reader.problems.len() > had {
-        return String::new();
-    }
-    let trimmed = typed.trim().trim_end_matches('/');
-    let (scheme, rest) = match trimmed.split_once("://") {
-        Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
-        None => (
-            "https".to_owned(),
-            trimmed.strip_suffix(':').map_or(trimmed, |_| ""),
-        ),
-    };
-    if rest.is_empty()
-        || trimmed.eq_ignore_ascii_case("https:")
-        || trimmed.eq_ignore_ascii_case("http:")
-    {
-        reader.problem(
-            KEY,
-            "qualys_url is blank. Take the API server's address from the Qualys console, Help > About: the one with API in it.",
-        );
-        return String::new();
-    }
-    if scheme != "https" && scheme != "http" {
-        reader.problem(KEY, "qualys_url must begin with https://.");
-        return String::new();
-    }
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, tail) = rest.split_at(end);
-    if authority.contains('@') {
-        reader.problem(
-            KEY,
-            "qualys_url must not hold a user name or password; they have settings of their own.",
-        );
-    }
-    if tail.contains(['?', '#']) {
-        reader.problem(
-            KEY,
-            "qualys_url must not have a query or a fragment; give the server's address alone.",
-        );
-    } else if !tail.is_empty() {
-        reader.problem(
-            KEY,
-            "qualys_url must not have a path; give the server's address alone.",
-        );
-    }
-    let authority = authority
-        .rsplit('@')
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (authority.as_str(), None),
-    };
-    if port.is_some_and(|port| port.parse::<u16>().is_err() || port.starts_with('+')) {
-        reader.problem(
-            KEY,
-            "qualys_url has a port that is not a number from 0 to 65535.",
-        );
-    }
-    let literal = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host)
-        .parse::<IpAddr>();
-    let bad_name = host.is_empty()
-        || (literal.is_err()
-            && !host
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_'));
-    if bad_name {
-        reader.problem(
-            KEY,
-            "qualys_url has no valid host name; it looks like https://qualysapi.qualys.com.",
-        );
-    }
-    if scheme == "http" && !literal.is_ok_and(|ip| ip.is_loopback()) {
-        reader.problem(
-            KEY,
-            "qualys_url must begin with https://: http would send the password in the clear, and is only for a simulator \
-             on a loopback address such as http://127.0.0.1:8080.",
-        );
-    }
-    if is_console(host) {
-        reader.warnings.push(remark(
-            KEY,
-            format!(
-                "{host} looks like the address of the console, not of the API. Take the API server's address from \
-                 the console's Help > About: the one with API in it."
-            ),
-        ));
-    }
-    format!("{scheme}://{authority}")
-}
-
-/// True for the names that people see in their browser.
-fn is_console(host: &str) -> bool {
-    if host.starts_with("qualysapi.") {
-        return false;
-    }
-    host.starts_with("qualysguard.")
-        || (host.contains(".apps.qualys") && !host.starts_with("qualysapi"))
 }
 
 fn username(reader: &mut Reader<'_>) -> String {

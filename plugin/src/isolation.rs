@@ -1,0 +1,116 @@
+//! Isolation: a host that spoils every page it is on is found, set aside and stepped over.
+//!
+//! Pages get smaller with each attempt until the host is alone on its page; then its ID is known, or asked for.
+
+use crate::batch::BatchState;
+use crate::client;
+use crate::elements::Class;
+use crate::environment::{Body, Environment};
+use crate::page::PageError;
+use crate::request::{self, Endpoint, Page};
+use crate::settings::Settings;
+use crate::tree::Unknown;
+use crate::view::View;
+use crate::walk::Session;
+
+impl<B: Body> Session<B> {
+    /// True if the page could not be read because of one host, which was then stepped over.
+    pub(crate) fn step_over<E: Environment>(
+        &mut self,
+        environment: &mut E,
+        settings: &Settings,
+        batch: &mut BatchState,
+        error: &PageError,
+    ) -> bool {
+        if !matches!(error, PageError::Malformed(_) | PageError::Truncated) {
+            return false;
+        }
+        let (Some(page), Some(walk)) = (self.page.as_ref(), self.cursor.walk.as_ref()) else {
+            return false;
+        };
+        let position = walk.id_min;
+        let read = match &page.current {
+            Some(host) => Some(host.record.id),
+            None => page
+                .chunks
+                .front()
+                .and_then(|chunk| chunk.id.as_deref())
+                .or_else(|| page.reader.open_host())
+                .and_then(|id| id.trim().parse::<u64>().ok()),
+        };
+        let read = read.filter(|id| *id >= position);
+        let skipped = read.is_some_and(|id| batch.options.skip.contains(&id.to_string()));
+        let given_up = page.size == 1 && batch.first_page && batch.attempt >= 2;
+        if !skipped && !given_up {
+            return false;
+        }
+        let Some(id) = read.or_else(|| self.ask_for_id(environment, settings, position)) else {
+            return false;
+        };
+        self.page = None;
+        let Some(walk) = self.cursor.walk.as_mut() else {
+            return false;
+        };
+        let object = id.to_string();
+        if skipped {
+            batch.report.set_aside(
+                object,
+                "skipped",
+                "The host is on the list of hosts to leave out.",
+            );
+        } else {
+            let code = if matches!(error, PageError::Truncated) {
+                "truncated-body"
+            } else {
+                "malformed-xml"
+            };
+            batch.report.set_aside(
+                object,
+                code,
+                format!("Even a page with this host alone cannot be read: {error}."),
+            );
+            walk.complete = false;
+        }
+        walk.id_min = id.saturating_add(1);
+        walk.host = None;
+        batch.progress = true;
+        true
+    }
+
+    /// The ID of the next host, from a call that returns nothing else of it.
+    pub(crate) fn ask_for_id<E: Environment>(
+        &mut self,
+        environment: &mut E,
+        settings: &Settings,
+        position: u64,
+    ) -> Option<u64> {
+        let after = self.cursor.walk.as_ref()?.after.clone();
+        // The open answer holds one of the few calls that may run at the same time.
+        self.page = None;
+        let request = request::next_id(
+            settings,
+            &Page {
+                id_min: position,
+                size: 1,
+                after,
+            },
+        );
+        let root = Endpoint::Hosts.root();
+        let answer = client::small(environment, &request, root, Endpoint::Hosts.label()).ok()?;
+        let piece = answer.iter().position(|b| *b == b'<')?..answer.len();
+        self.tree
+            .parse(
+                &answer,
+                std::slice::from_ref(&piece),
+                &[],
+                (Class::Open, false),
+                &mut Unknown::new(),
+            )
+            .ok()?;
+        let view = View::new(&self.tree, &answer, &[], &[]);
+        let set = view.descendants(b"ID_SET").next()?;
+        let first = view.children(set).find_map(|element| view.text(element))?;
+        let first = first.split('-').next()?.trim().parse::<u64>().ok()?;
+        (first >= position).then_some(first)
+    }
+}

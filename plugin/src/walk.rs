@@ -1,0 +1,354 @@
+//! Walk: where one pass over a list begins, what it asks for, and where it ends.
+//!
+//! A page without its closing tag never ends a walk; only a finished walk that accounts for everything moves the watermark.
+
+use std::collections::VecDeque;
+
+use crate::batch::BatchState;
+use crate::client;
+use crate::cursor::{Cursor, CursorError, Inside, Walk, WalkKind};
+use crate::detections::Detection;
+use crate::environment::{Body, Environment};
+use crate::fault::{Fault, FaultKind, shorten};
+use crate::hosts::{HostRecord, Times};
+use crate::memory::{HostMemory, Memory};
+use crate::page::{HostChunk, PageReader, Warning};
+use crate::report::{Report, Window};
+use crate::request::{self, Endpoint, Page};
+use crate::settings::Settings;
+use crate::timestamp;
+use crate::tree::Tree;
+
+/// A server clock may be this far ahead of ours.
+const CLOCK_AHEAD_MS: u64 = 10 * 60 * 1000;
+const NO_DATETIME: &str =
+    "The first answer carries no readable time, so the watermark will stay where it is.";
+
+/// A host that is being read.
+pub(crate) struct HostState {
+    pub(crate) record: HostRecord,
+    pub(crate) memory: HostMemory,
+    /// Detections read so far.
+    pub(crate) read: u64,
+    /// From a cursor: these were done by an earlier run.
+    pub(crate) done: Option<Inside>,
+    pub(crate) last_hash: u128,
+    pub(crate) emitted: Vec<String>,
+    pub(crate) repeated: Vec<String>,
+    pub(crate) counted: bool,
+}
+
+pub(crate) struct OpenPage<B> {
+    pub(crate) reader: PageReader<B>,
+    pub(crate) chunks: VecDeque<HostChunk>,
+    /// Next detection of the first chunk.
+    pub(crate) next: usize,
+    pub(crate) current: Option<HostState>,
+    /// The rest of the present host is not wanted.
+    pub(crate) ignoring: bool,
+    pub(crate) id_min: u64,
+    pub(crate) size: u64,
+    pub(crate) last_id: Option<u64>,
+}
+
+/// The walk over one list, as far as this instance knows it.
+pub(crate) struct Session<B> {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) cursor: Cursor,
+    /// The cursor that was returned last; another one means that the host has discarded that batch.
+    pub(crate) expected: Option<String>,
+    pub(crate) page: Option<OpenPage<B>>,
+    pub(crate) memory: Memory,
+    pub(crate) failure: Option<Fault>,
+    pub(crate) tree: Tree,
+    pub(crate) detection: Detection,
+    pub(crate) scratch: String,
+}
+
+impl<B: Body> Session<B> {
+    /// A session from a stored cursor, and what a person should know about that.
+    pub(crate) fn start(
+        settings: &Settings,
+        endpoint: Endpoint,
+        stored: Option<&str>,
+        full: bool,
+        report: &mut Report,
+    ) -> Result<Self, Fault> {
+        let fresh = || Cursor::new(endpoint.content_type(), &settings.fingerprint);
+        let mut cursor = match stored {
+            None => fresh(),
+            Some(text) => Cursor::read(text, endpoint.content_type()).map_err(|error| {
+                let code = match error {
+                    CursorError::Unreadable(_) => "cursor-unreadable",
+                    CursorError::Newer(_) => "cursor-newer",
+                };
+                Fault::new(
+                    FaultKind::Internal,
+                    code,
+                    shorten(&format!("{}: {error}.", endpoint.content_type())),
+                    "Use the connector's version that wrote it, or reset the cursor, which reads everything again.",
+                )
+            })?,
+        };
+        if cursor.fingerprint != settings.fingerprint {
+            cursor = fresh();
+            report.notice(
+                "fingerprint-changed",
+                "The settings that select or shape data changed, so this run reads everything again.",
+            );
+        }
+        if full {
+            cursor.walk = None;
+            report.notice("full-walk", "This run reads everything again, as asked.");
+        }
+        Ok(Self {
+            memory: Memory::new(endpoint, &settings.fingerprint),
+            endpoint,
+            cursor,
+            expected: None,
+            page: None,
+            failure: None,
+            tree: Tree::default(),
+            detection: Detection::default(),
+            scratch: String::new(),
+        })
+    }
+
+    pub(crate) fn begin_walk(&mut self, settings: &Settings, full: bool, now_ms: u64) {
+        if self.cursor.walk.is_some() {
+            return;
+        }
+        const DAY_MS: u64 = 24 * 3600 * 1000;
+        let watermark = self
+            .cursor
+            .watermark
+            .as_deref()
+            .filter(|_| !full)
+            .and_then(timestamp::parse);
+        let (kind, after) = match watermark {
+            Some(mark) => (
+                WalkKind::Increment,
+                Some(mark.saturating_sub(settings.overlap_minutes * 60_000)),
+            ),
+            None if settings.lookback_days > 0 => (
+                WalkKind::Full,
+                Some(now_ms.saturating_sub(settings.lookback_days * DAY_MS)),
+            ),
+            None => (WalkKind::Full, None),
+        };
+        self.cursor.walk = Some(Walk {
+            kind,
+            after: after.map(timestamp::format),
+            began: timestamp::format(now_ms),
+            started: None,
+            answered: false,
+            id_min: 0,
+            page: settings.hosts_per_page,
+            complete: true,
+            host: None,
+        });
+    }
+
+    pub(crate) fn open_page<E: Environment<Body = B>>(
+        &mut self,
+        environment: &mut E,
+        settings: &Settings,
+        batch: &BatchState,
+    ) -> Result<(), Fault> {
+        let Some(walk) = self.cursor.walk.as_mut() else {
+            return Ok(());
+        };
+        if batch.first_page {
+            walk.page = (walk.page.min(settings.hosts_per_page) >> batch.attempt.min(63)).max(1);
+        }
+        let page = Page {
+            id_min: walk.id_min,
+            size: walk.page,
+            after: walk.after.clone(),
+        };
+        let request = request::page(settings, self.endpoint, &page);
+        let reader = client::open(
+            environment,
+            &request,
+            self.endpoint,
+            settings.selection.text_limit,
+        )?;
+        self.page = Some(OpenPage {
+            reader,
+            chunks: VecDeque::new(),
+            next: 0,
+            current: None,
+            ignoring: false,
+            id_min: page.id_min,
+            size: page.size,
+            last_id: None,
+        });
+        Ok(())
+    }
+
+    /// Takes the server's time from the first answer of the walk.
+    pub(crate) fn take_start(&mut self, now_ms: u64, report: &mut Report) {
+        let (Some(walk), Some(page)) = (self.cursor.walk.as_mut(), self.page.as_ref()) else {
+            return;
+        };
+        if walk.answered {
+            return;
+        }
+        let Some(text) = page.reader.datetime() else {
+            return;
+        };
+        walk.answered = true;
+        let Some(server) = timestamp::parse(text) else {
+            report.notice("no-datetime", NO_DATETIME);
+            return;
+        };
+        let mark = self.cursor.watermark.as_deref().and_then(timestamp::parse);
+        if server > now_ms.saturating_add(CLOCK_AHEAD_MS) {
+            report.notice(
+                "clock-ahead",
+                format!("The server's clock ({}) is more than 10 minutes ahead of ours, so the watermark will stay where it is.", timestamp::format(server)),
+            );
+        } else if mark.is_some_and(|mark| server < mark) {
+            report.notice(
+                "clock-behind",
+                format!(
+                    "The server's clock ({}) is behind the watermark, which will stay where it is.",
+                    timestamp::format(server)
+                ),
+            );
+        } else {
+            walk.started = Some(timestamp::format(server));
+        }
+    }
+
+    pub(crate) fn times(&self, now_ms: u64) -> Times {
+        let start = self
+            .cursor
+            .walk
+            .as_ref()
+            .map(|walk| walk.started.as_deref().unwrap_or(&walk.began));
+        Times {
+            walk_start_ms: start.and_then(timestamp::parse).unwrap_or(now_ms),
+            now_ms,
+        }
+    }
+
+    /// A page was read to its end: is there another?
+    pub(crate) fn end_page(
+        &mut self,
+        settings: &Settings,
+        batch: &mut BatchState,
+    ) -> Result<bool, Fault> {
+        let (Some(page), Some(walk)) = (self.page.take(), self.cursor.walk.as_mut()) else {
+            return Ok(false);
+        };
+        batch.report.counters.pages += 1;
+        no_start(walk, &mut batch.report);
+        walk.page = page.size.saturating_mul(2).min(settings.hosts_per_page);
+        let Some(warning) = page.reader.warning() else {
+            return Ok(false);
+        };
+        match next_position(warning)? {
+            Some(next) if next > page.id_min && page.last_id.is_none_or(|last| next > last) => {
+                batch.progress = true;
+                walk.id_min = next;
+                Ok(true)
+            }
+            Some(next) => Err(Fault::new(
+                FaultKind::Malformed,
+                "no-progress",
+                format!(
+                    "Qualys says to go on at host {next}, which is not behind what was read (from {}, up to {}).",
+                    page.id_min,
+                    page.last_id.unwrap_or(page.id_min)
+                ),
+                "This is a fault of the server; the walk goes on from behind the last host.",
+            )),
+            None => {
+                batch.report.notice(
+                    "vendor-warning",
+                    shorten(&format!(
+                        "Qualys remarks ({}): {}",
+                        warning.code, warning.text
+                    )),
+                );
+                Ok(false)
+            }
+        }
+    }
+
+    /// The walk has ended.
+    pub(crate) fn end_walk(&mut self, batch: &mut BatchState) -> bool {
+        batch.report.window = self.window();
+        let Some(walk) = self.cursor.walk.take() else {
+            return true;
+        };
+        if walk.host.is_some() {
+            batch.report.counters.listed += 1;
+            batch.report.counters.vanished += 1;
+        }
+        if walk.complete {
+            if walk.started.is_some() {
+                self.cursor.watermark = walk.started;
+            }
+        } else {
+            batch.report.notice(
+                "incomplete-walk",
+                "Something that Qualys listed is not accounted for, so the watermark stays and the next run reads it again.",
+            );
+        }
+        walk.complete
+    }
+
+    pub(crate) fn window(&self) -> Window {
+        match &self.cursor.walk {
+            None => Window {
+                started: self.cursor.watermark.clone(),
+                ..Window::default()
+            },
+            Some(walk) => Window {
+                walk: walk.kind.name(),
+                after: walk.after.clone(),
+                started: walk.started.clone(),
+                position: walk.id_min,
+                page_size: walk.page,
+            },
+        }
+    }
+}
+
+/// Hosts went by and the answer had not said when it was made: a later answer's time would be too late.
+pub(crate) fn no_start(walk: &mut Walk, report: &mut Report) {
+    if !walk.answered {
+        walk.answered = true;
+        report.notice("no-datetime", NO_DATETIME);
+    }
+}
+
+/// The position in a page's notice; `None` if the notice does not say to go on.
+fn next_position(warning: &Warning) -> Result<Option<u64>, Fault> {
+    let url = warning.url.replace("&amp;", "&");
+    let query = url
+        .split_once('?')
+        .map(|(_, query)| query)
+        .unwrap_or_default();
+    let query = query.split('#').next().unwrap_or_default();
+    let next = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == "id_min")
+        .last();
+    match next.and_then(|(_, value)| value.trim().parse::<u64>().ok()) {
+        Some(next) => Ok(Some(next)),
+        None if warning.url.is_empty()
+            && warning.code != "1980"
+            && !warning.text.contains("record limit exceeded") =>
+        {
+            Ok(None)
+        }
+        None => Err(Fault::new(
+            FaultKind::Malformed,
+            "no-progress",
+            "Qualys says that there are more hosts, and not where to go on.",
+            "This is a fault of the server; the walk goes on from behind the last host.",
+        )),
+    }
+}
