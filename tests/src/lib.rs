@@ -1,5 +1,8 @@
 //! What the tests of the whole share: the built components, and a simulated Qualys behind a bench.
 
+pub mod process;
+pub mod truth;
+
 use bytes::Bytes;
 use connector_runtime::Clock;
 use connector_runtime::egress::{Upstream, UpstreamError, body_of};

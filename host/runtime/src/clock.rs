@@ -223,7 +223,10 @@ mod tests {
                 let (clock, order) = (clock.clone(), Arc::clone(&order));
                 tokio::spawn(async move {
                     clock.sleep(Duration::from_secs(seconds)).await;
-                    order.lock().unwrap().push((seconds, clock.elapsed().as_secs()));
+                    order
+                        .lock()
+                        .unwrap()
+                        .push((seconds, clock.elapsed().as_secs()));
                 })
             })
             .collect();

@@ -110,7 +110,10 @@ impl Egress {
             return Err(deny(Denial::TooManyRequests(self.limits.requests)));
         }
         let (parts, body) = request.into_parts();
-        let body = match Limited::new(body, self.limits.request_bytes).collect().await {
+        let body = match Limited::new(body, self.limits.request_bytes)
+            .collect()
+            .await
+        {
             Ok(body) => body.to_bytes(),
             Err(_) => {
                 return Err(Error::HttpRequestBodySize(Some(
@@ -162,10 +165,7 @@ impl Egress {
         session.traffic.sent(body.len() as u64);
         let answer = self
             .clock
-            .timeout(
-                self.limits.first_byte_timeout,
-                self.upstream.send(request),
-            )
+            .timeout(self.limits.first_byte_timeout, self.upstream.send(request))
             .await;
         let response = match answer {
             None => return Err(Error::HttpResponseTimeout),
@@ -240,8 +240,10 @@ impl EgressSession {
 
     /// Bounds the waits for permits from now on; what is waited is taken off.
     pub(crate) fn set_patience(&self, patience: Duration) {
-        self.patience
-            .store(milliseconds(patience.min(PERMIT_PATIENCE)), Ordering::Relaxed);
+        self.patience.store(
+            milliseconds(patience.min(PERMIT_PATIENCE)),
+            Ordering::Relaxed,
+        );
     }
 
     /// A session in which every request is refused.
@@ -289,10 +291,13 @@ impl WasiHttpHooks for Hooks {
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<
         dyn Future<
-                Output = Result<(
-                    http::Response<WasiBody>,
-                    Box<dyn Future<Output = Result<(), Error>> + Send>,
-                ), Error>,
+                Output = Result<
+                    (
+                        http::Response<WasiBody>,
+                        Box<dyn Future<Output = Result<(), Error>> + Send>,
+                    ),
+                    Error,
+                >,
             > + Send,
     > {
         let session = self.0.clone();

@@ -87,7 +87,7 @@ impl Default for Limits {
             log_lines: 200,
             log_line_bytes: 4 * KIB,
             stderr_bytes: 8 * KIB,
-            requests: 16,
+            requests: 64,
             request_bytes: MIB,
             response_bytes: 16 * 1024 * MIB as u64,
             connect_timeout: Duration::from_secs(20),

@@ -272,10 +272,13 @@ impl Manifest {
                     "content_types[{position}]: id and msg_class must be 1 to 64 lower-case letters, digits, `_` or `-`"
                 ));
             }
-            if manifest.content_types[..position].iter().any(|other| {
-                other.id == content.id || other.msg_class == content.msg_class
-            }) {
-                return wrong(format!("content_types[{position}] repeats an id or msg_class"));
+            if manifest.content_types[..position]
+                .iter()
+                .any(|other| other.id == content.id || other.msg_class == content.msg_class)
+            {
+                return wrong(format!(
+                    "content_types[{position}] repeats an id or msg_class"
+                ));
             }
             for index in &content.indices {
                 if let Err(error) = index.parse::<crate::interflow::Index>() {
@@ -288,7 +291,10 @@ impl Manifest {
         }
         for rule in &manifest.network.requests {
             if !rule.path.starts_with('/') {
-                return wrong(format!("network.requests `{}`: path must start with `/`", rule.id));
+                return wrong(format!(
+                    "network.requests `{}`: path must start with `/`",
+                    rule.id
+                ));
             }
         }
         for bucket in &manifest.quota.buckets {

@@ -224,7 +224,10 @@ impl Directory {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(directory).map_err(read)? {
             let path = entry.map_err(read)?.path();
-            if path.extension().is_some_and(|extension| extension == "wasm") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "wasm")
+            {
                 files.push(path);
             }
         }

@@ -51,7 +51,9 @@ pub enum RunError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// A thread of the host ended unexpectedly.
-    #[error("a thread of the host ended unexpectedly: {0}. Nothing of the last batch was kept; run again")]
+    #[error(
+        "a thread of the host ended unexpectedly: {0}. Nothing of the last batch was kept; run again"
+    )]
     Thread(String),
 }
 

@@ -20,15 +20,15 @@ mod state;
 mod stderr;
 
 pub use bindings::interflow::connector::log::Level;
+pub use bindings::interflow::connector::types::ErrorKind;
 pub use cache::{CacheStore, CacheWrites};
-pub use engine::{Engine, EngineError};
 pub(crate) use engine::Prepared;
+pub use engine::{Engine, EngineError};
 pub use fault::{Fault, FaultKind};
 pub use instance::{
-    BatchRequest, CallFailure, Check, Collected, Instance, NoCache, Notice, Outcome,
-    PluginFailure, Remark, Report, SeenObject, Session, SetAside, Split,
+    BatchRequest, CallFailure, Check, Collected, Instance, NoCache, Notice, Outcome, PluginFailure,
+    Remark, Report, SeenObject, Session, SetAside, Split,
 };
-pub use bindings::interflow::connector::types::ErrorKind;
 pub use limiter::Usage;
 pub use log::LogLine;
 pub(crate) use meter::{Meter, Wait as MeterWait};

@@ -59,7 +59,10 @@ impl Settings {
 
         let origin = match text(&manifest.roles.origin) {
             None => {
-                report(&manifest.roles.origin, "is required: the vendor's address.".into());
+                report(
+                    &manifest.roles.origin,
+                    "is required: the vendor's address.".into(),
+                );
                 None
             }
             Some(typed) => match Origin::parse(typed, insecure_loopback) {
@@ -84,7 +87,10 @@ impl Settings {
                         );
                     }
                     if username.contains(':') {
-                        report(&plan.username, "must not contain `:`, which ends the user name in HTTP Basic.".into());
+                        report(
+                            &plan.username,
+                            "must not contain `:`, which ends the user name in HTTP Basic.".into(),
+                        );
                     }
                     credential = Some(Credential::basic(username, Secret::new(password)));
                 }
@@ -161,7 +167,10 @@ pub fn check_name(name: &str) -> Result<(), String> {
     if fits {
         Ok(())
     } else {
-        Err("must have 1 to 64 characters: ASCII letters, digits, blanks inside, `-`, `_` and `.`".into())
+        Err(
+            "must have 1 to 64 characters: ASCII letters, digits, blanks inside, `-`, `_` and `.`"
+                .into(),
+        )
     }
 }
 

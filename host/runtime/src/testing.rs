@@ -181,8 +181,8 @@ struct Parts {
 
 impl Parts {
     fn connector(&self, settings: &Value) -> Result<Connector, BenchError> {
-        let settings = Settings::check(&self.plugin.manifest, settings, true)
-            .map_err(BenchError::Settings)?;
+        let settings =
+            Settings::check(&self.plugin.manifest, settings, true).map_err(BenchError::Settings)?;
         Ok(Connector::new(
             self.identity.clone(),
             Arc::clone(&self.plugin),
@@ -308,8 +308,7 @@ impl Bench {
     /// If the journal cannot be read.
     pub fn cache(&self) -> Result<BTreeMap<String, Vec<u8>>, BenchError> {
         Ok(self.journal.read(|database| {
-            let mut rows =
-                database.prepare("SELECT key, value FROM cache WHERE connector = ?1")?;
+            let mut rows = database.prepare("SELECT key, value FROM cache WHERE connector = ?1")?;
             let rows = rows.query_map([&self.parts.identity.connector_id], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?;

@@ -115,6 +115,8 @@ struct Traffic {
 struct Usage {
     memory_peak_bytes: u64,
     cpu_ms: u64,
+    #[serde(default)]
+    host_memory_peak_bytes: Option<u64>,
 }
 
 /// Describes a ledger, given as its JSON. `plan` gives the counters their labels and their order.
@@ -169,10 +171,16 @@ fn describe(ledger: &Ledger, plan: &LedgerPlan) -> String {
             figures::bytes(ledger.traffic.bytes_received)
         ),
     );
+    let host = ledger
+        .usage
+        .host_memory_peak_bytes
+        .map_or_else(String::new, |bytes| {
+            format!("; the host itself at most {}", figures::mebibytes(bytes))
+        });
     page.line(
         "plugin",
         &format!(
-            "at most {} of memory, {} of CPU",
+            "at most {} of memory, {} of CPU{host}",
             figures::mebibytes(ledger.usage.memory_peak_bytes),
             figures::milliseconds(ledger.usage.cpu_ms)
         ),

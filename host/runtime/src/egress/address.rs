@@ -16,7 +16,10 @@ pub struct AddressPolicy {
 impl AddressPolicy {
     /// `Err` with the reason, if the address may not be connected to.
     pub(crate) fn check(&self, address: IpAddr) -> Result<(), &'static str> {
-        if self.networks.iter().any(|network| network.contains(&address))
+        if self
+            .networks
+            .iter()
+            .any(|network| network.contains(&address))
             || (self.loopback && address.is_loopback())
         {
             return Ok(());
@@ -124,7 +127,11 @@ mod tests {
             ("fec0::1", false),
             ("ff02::1", false),
         ] {
-            assert_eq!(policy.check(address.parse().unwrap()).is_ok(), allowed, "{address}");
+            assert_eq!(
+                policy.check(address.parse().unwrap()).is_ok(),
+                allowed,
+                "{address}"
+            );
         }
     }
 

@@ -63,7 +63,9 @@ mod tests {
         let credential = Credential::basic("a", Secret::new("\u{3f}\u{3f}\u{3e}\u{3f}\u{3f}>"));
         let header = credential.header();
         let text = header.to_str().unwrap();
-        let decoded = STANDARD.decode(text.strip_prefix("Basic ").unwrap()).unwrap();
+        let decoded = STANDARD
+            .decode(text.strip_prefix("Basic ").unwrap())
+            .unwrap();
         assert_eq!(decoded, b"a:??>??>");
         assert!(header.is_sensitive());
     }

@@ -49,7 +49,9 @@ pub enum Denial {
     #[error("a request to {0} was refused: its body is not {FORM}")]
     BodyType(String),
     /// A field stands twice.
-    #[error("a request to {path} was refused: the field `{field}` stands more than once in query and body")]
+    #[error(
+        "a request to {path} was refused: the field `{field}` stands more than once in query and body"
+    )]
     RepeatedField {
         /// The path.
         path: String,
@@ -57,7 +59,9 @@ pub enum Denial {
         field: String,
     },
     /// Nothing in the manifest's `network.requests` covers it.
-    #[error("{method} {path}{fields} was refused: no rule of the plugin's manifest (network.requests) covers it; {missing}")]
+    #[error(
+        "{method} {path}{fields} was refused: no rule of the plugin's manifest (network.requests) covers it; {missing}"
+    )]
     Rule {
         /// The method.
         method: String,
@@ -106,7 +110,10 @@ impl Grant {
         let path = url.path();
         let covered = self.rules.iter().any(|rule| {
             path_matches(&rule.path, path)
-                && rule.methods.iter().any(|allowed| allowed == method.as_str())
+                && rule
+                    .methods
+                    .iter()
+                    .any(|allowed| allowed == method.as_str())
                 && rule.form.iter().all(|(name, values)| {
                     fields.get(name).is_some_and(|value| values.contains(value))
                 })
@@ -123,17 +130,29 @@ impl Grant {
             .iter()
             .find(|rule| path_matches(&rule.path, path));
         let (shown, missing) = match nearest {
-            None => (String::new(), format!("it would need one with the path {path}")),
-            Some(rule) if !rule.methods.iter().any(|allowed| allowed == method.as_str()) => (
+            None => (
                 String::new(),
-                format!("rule `{}` would need the method {method}", rule.id),
+                format!("it would need one with the path {path}"),
             ),
+            Some(rule)
+                if !rule
+                    .methods
+                    .iter()
+                    .any(|allowed| allowed == method.as_str()) =>
+            {
+                (
+                    String::new(),
+                    format!("rule `{}` would need the method {method}", rule.id),
+                )
+            }
             Some(rule) => {
                 let shown: Vec<String> = rule
                     .form
                     .keys()
                     .map(|name| match fields.get(name) {
-                        Some(value) => format!("{name}={}", value.chars().take(64).collect::<String>()),
+                        Some(value) => {
+                            format!("{name}={}", value.chars().take(64).collect::<String>())
+                        }
                         None => format!("no {name}"),
                     })
                     .collect();
@@ -172,17 +191,18 @@ fn normalise(uri: &Uri) -> Result<Url, Denial> {
         return Err(Denial::Url("has a path that is not in its normal form"));
     }
     let path = url.path().to_ascii_lowercase();
-    if ["%2f", "%5c", "%2e", "//", "\\"].iter().any(|trick| path.contains(trick)) {
-        return Err(Denial::Url("has encoded or repeated separators in its path"));
+    if ["%2f", "%5c", "%2e", "//", "\\"]
+        .iter()
+        .any(|trick| path.contains(trick))
+    {
+        return Err(Denial::Url(
+            "has encoded or repeated separators in its path",
+        ));
     }
     Ok(url)
 }
 
-fn fields(
-    url: &Url,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<BTreeMap<String, String>, Denial> {
+fn fields(url: &Url, headers: &HeaderMap, body: &[u8]) -> Result<BTreeMap<String, String>, Denial> {
     let mut fields = BTreeMap::new();
     let repeated = |field: String| Denial::RepeatedField {
         path: url.path().to_owned(),
@@ -232,7 +252,10 @@ mod tests {
             {"id": "about", "methods": ["GET"], "path": "/about"},
         ]))
         .unwrap();
-        Grant::new(Origin::parse("https://acme-scanner.example.test", false).unwrap(), rules)
+        Grant::new(
+            Origin::parse("https://acme-scanner.example.test", false).unwrap(),
+            rules,
+        )
     }
 
     fn check(method: &str, url: &str, body: &str) -> Result<Allowed, Denial> {
@@ -261,14 +284,24 @@ mod tests {
     fn another_action_method_path_or_origin_is_refused_and_named() {
         let denied = |method, url: &str, body| check(method, url, body).unwrap_err().to_string();
         let purge = denied("POST", ASSETS, "action=purge");
-        assert!(purge.contains("action=purge") && purge.contains("action=list|count"), "{purge}");
+        assert!(
+            purge.contains("action=purge") && purge.contains("action=list|count"),
+            "{purge}"
+        );
         assert!(denied("POST", ASSETS, "").contains("no action"));
         assert!(denied("DELETE", ASSETS, "action=list").contains("method DELETE"));
-        assert!(denied("GET", "https://acme-scanner.example.test/users", "").contains("path /users"));
+        assert!(
+            denied("GET", "https://acme-scanner.example.test/users", "").contains("path /users")
+        );
         let elsewhere = denied("GET", "https://other.example.test/about", "");
-        assert!(elsewhere.contains("https://other.example.test"), "{elsewhere}");
+        assert!(
+            elsewhere.contains("https://other.example.test"),
+            "{elsewhere}"
+        );
         assert!(denied("GET", "http://acme-scanner.example.test/about", "").contains("http://"));
-        assert!(denied("GET", "https://acme-scanner.example.test:8443/about", "").contains(":8443"));
+        assert!(
+            denied("GET", "https://acme-scanner.example.test:8443/about", "").contains(":8443")
+        );
     }
 
     #[test]

@@ -37,7 +37,10 @@ impl Origin {
     /// # Errors
     /// If the rest is not an origin; the message continues a sentence that begins with the setting's name.
     pub fn parse(text: &str, insecure_loopback: bool) -> Result<Self, OriginError> {
-        let (scheme, rest) = text.trim().split_once("://").unwrap_or(("https", text.trim()));
+        let (scheme, rest) = text
+            .trim()
+            .split_once("://")
+            .unwrap_or(("https", text.trim()));
         let url = format!("{scheme}://{}", rest.trim_end_matches('/'));
         let url = Url::parse(&url).map_err(|error| OriginError::Syntax(error.to_string()))?;
         let host = match url.host() {
@@ -128,19 +131,28 @@ mod tests {
         assert_eq!(Origin::parse("http://127.0.0.1:8080", false), clear);
         assert_eq!(Origin::parse("http://192.0.2.1", true), clear);
         assert_eq!(Origin::parse("http://localhost.example.test", true), clear);
-        assert_eq!(Origin::parse("ftp://api.example.test", true), Err(OriginError::Scheme));
+        assert_eq!(
+            Origin::parse("ftp://api.example.test", true),
+            Err(OriginError::Scheme)
+        );
     }
 
     #[test]
     fn everything_beyond_an_origin_is_refused() {
         for (text, part) in [
-            ("https://user:secret@api.example.test", "a user name or password"),
+            (
+                "https://user:secret@api.example.test",
+                "a user name or password",
+            ),
             ("https://api.example.test?x=1", "a query"),
             ("https://api.example.test#x", "a fragment"),
             ("https://api.example.test/api/2.0", "a path"),
         ] {
             assert_eq!(Origin::parse(text, false), Err(OriginError::Surplus(part)));
         }
-        assert!(matches!(Origin::parse("https://", false), Err(OriginError::Syntax(_))));
+        assert!(matches!(
+            Origin::parse("https://", false),
+            Err(OriginError::Syntax(_))
+        ));
     }
 }

@@ -220,7 +220,11 @@ mod tests {
         assert_eq!(refused, Duration::from_secs(3600));
         clock.advance(Duration::from_secs(3590));
         account.permit(&bucket, &clock, PATIENCE).await.unwrap();
-        assert_eq!(clock.elapsed(), Duration::from_secs(3600), "it waited for the window");
+        assert_eq!(
+            clock.elapsed(),
+            Duration::from_secs(3600),
+            "it waited for the window"
+        );
     }
 
     #[tokio::test]

@@ -54,13 +54,17 @@ pub enum UpstreamError {
     #[error("{0}")]
     Denied(String),
     /// The name has no address.
-    #[error("the name {0} could not be resolved; check the address and this machine's name service")]
+    #[error(
+        "the name {0} could not be resolved; check the address and this machine's name service"
+    )]
     Name(String),
     /// Nobody answers there.
     #[error("no connection to {0}: {1}")]
     Connect(String, String),
     /// The connection was not made in time.
-    #[error("no connection to {0} within the time-out; check the address, and firewalls on the way")]
+    #[error(
+        "no connection to {0} within the time-out; check the address, and firewalls on the way"
+    )]
     ConnectTimeout(String),
     /// The certificate or handshake was refused.
     #[error("no secure connection to {0}: {1}")]
@@ -135,7 +139,8 @@ impl NetworkUpstream {
             use rustls::pki_types::pem::PemObject;
             let mut found = false;
             for certificate in rustls::pki_types::CertificateDer::pem_slice_iter(pem) {
-                let certificate = certificate.map_err(|error| NetworkError::Ca(error.to_string()))?;
+                let certificate =
+                    certificate.map_err(|error| NetworkError::Ca(error.to_string()))?;
                 roots
                     .add(certificate)
                     .map_err(|error| NetworkError::Ca(error.to_string()))?;
@@ -192,9 +197,11 @@ impl Upstream for NetworkUpstream {
                 return Err(refused);
             }
             let explain = |error: &reqwest::Error| explain(error, &host);
-            let request =
-                reqwest::Request::try_from(request).map_err(|error| explain(&error))?;
-            let response = client.execute(request).await.map_err(|error| explain(&error))?;
+            let request = reqwest::Request::try_from(request).map_err(|error| explain(&error))?;
+            let response = client
+                .execute(request)
+                .await
+                .map_err(|error| explain(&error))?;
             let response: http::Response<reqwest::Body> = response.into();
             Ok(response.map(|body| {
                 body.map_err(|error| UpstreamError::Closed(innermost(&error)))
@@ -231,7 +238,8 @@ impl Resolve for CheckedResolver {
             for &address in &found {
                 refuse(&host, address, &addresses)?;
             }
-            let found: Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
+            let found: Addrs =
+                Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
             Ok(found)
         })
     }
@@ -257,7 +265,9 @@ fn explain(error: &reqwest::Error, host: &str) -> UpstreamError {
         }
         // rustls hides inside an I/O error that does not name it as its source.
         if let Some(io) = current.downcast_ref::<std::io::Error>()
-            && let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
+            && let Some(tls) = io
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref::<rustls::Error>())
         {
             return UpstreamError::Tls(host.into(), tls.to_string());
         }

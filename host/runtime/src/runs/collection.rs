@@ -107,7 +107,9 @@ impl Collection<'_> {
                     if idle >= IDLE_BATCHES {
                         self.ledger.end(
                             RunOutcome::Failed,
-                            format!("{IDLE_BATCHES} batches in a row brought nothing and moved nothing"),
+                            format!(
+                                "{IDLE_BATCHES} batches in a row brought nothing and moved nothing"
+                            ),
                         );
                         break;
                     }
@@ -160,9 +162,7 @@ impl Collection<'_> {
     }
 
     fn retire(&mut self, instance: &Instance) {
-        let usage = instance.usage();
-        self.used.memory_peak_bytes = self.used.memory_peak_bytes.max(usage.memory_peak_bytes);
-        self.used.cpu_ms += usage.cpu_ms;
+        self.used.absorb(&instance.usage());
         self.ledger
             .count("log_lines_dropped", instance.dropped_log_lines());
     }

@@ -252,7 +252,11 @@ impl Ledger {
         self.waited_ms =
             u64::try_from(waited.as_millis()).unwrap_or(u64::MAX) + self.traffic.permit_wait_ms;
         self.records = self.contents.iter().map(|content| content.records).sum();
-        self.resume_at = self.contents.iter().filter_map(|content| content.resume_at).max();
+        self.resume_at = self
+            .contents
+            .iter()
+            .filter_map(|content| content.resume_at)
+            .max();
         if let Some(worst) = self.contents.iter().max_by_key(|content| content.outcome) {
             self.outcome = worst.outcome;
             self.reason = match worst.outcome {

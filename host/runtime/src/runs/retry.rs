@@ -76,9 +76,15 @@ mod tests {
     #[test]
     fn a_named_wait_is_obeyed_and_an_unnamed_one_is_a_minute() {
         let limited = failure(ErrorKind::RateLimited, Some(725_000));
-        assert_eq!(decide(&limited, 1), Decision::Later(Duration::from_secs(725)));
+        assert_eq!(
+            decide(&limited, 1),
+            Decision::Later(Duration::from_secs(725))
+        );
         let limited = failure(ErrorKind::RateLimited, None);
-        assert_eq!(decide(&limited, 40), Decision::Later(Duration::from_secs(60)));
+        assert_eq!(
+            decide(&limited, 40),
+            Decision::Later(Duration::from_secs(60))
+        );
     }
 
     #[test]
@@ -90,7 +96,10 @@ mod tests {
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60, 60, 60]);
+        assert_eq!(
+            pauses,
+            [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60, 60, 60]
+        );
         assert_eq!(decide(&gone, ATTEMPTS), Decision::GiveUp);
     }
 

@@ -1,5 +1,8 @@
 //! The contract as Rust types, generated from `wit/connector.wit`.
-#![expect(missing_docs, reason = "generated from the contract, whose comments are the documentation")]
+#![expect(
+    missing_docs,
+    reason = "generated from the contract, whose comments are the documentation"
+)]
 
 wasmtime::component::bindgen!({
     path: "../../wit",

@@ -71,7 +71,11 @@ impl Host for State {
         let mut missing = Vec::new();
         let mut places = Vec::new();
         for (place, key) in keys.into_iter().enumerate() {
-            match cache.current.get(&key).or_else(|| cache.in_flight.get(&key)) {
+            match cache
+                .current
+                .get(&key)
+                .or_else(|| cache.in_flight.get(&key))
+            {
                 Some(value) => values[place].clone_from(value),
                 None => {
                     missing.push(key);
@@ -88,10 +92,7 @@ impl Host for State {
         Ok(values)
     }
 
-    fn put(
-        &mut self,
-        entries: Vec<(String, Vec<u8>)>,
-    ) -> wasmtime::Result<Result<(), CacheError>> {
+    fn put(&mut self, entries: Vec<(String, Vec<u8>)>) -> wasmtime::Result<Result<(), CacheError>> {
         let cache = &mut self.cache;
         let size = |(key, value): &(String, Vec<u8>)| key.len() + value.len();
         if entries.iter().any(|entry| size(entry) > cache.entry_limit) {

@@ -61,11 +61,7 @@ impl Engine {
     ///
     /// # Errors
     /// If that folder cannot be used or the engine cannot start.
-    pub fn new(
-        compiled: Option<&Path>,
-        limits: Limits,
-        clock: Clock,
-    ) -> Result<Self, EngineError> {
+    pub fn new(compiled: Option<&Path>, limits: Limits, clock: Clock) -> Result<Self, EngineError> {
         let wrong = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
         let mut config = Config::new();
         config
@@ -118,7 +114,9 @@ impl Engine {
     pub(crate) fn compile(&self, bytes: &[u8]) -> wasmtime::Result<Component> {
         // Text, modules and precompiled code are not plugins: a component's header is `\0asm`, version 13, layer 1.
         if !bytes.starts_with(b"\0asm\x0d\0\x01\0") {
-            return Err(wasmtime::format_err!("its header is not that of a component"));
+            return Err(wasmtime::format_err!(
+                "its header is not that of a component"
+            ));
         }
         Component::from_binary(&self.engine, bytes)
     }
@@ -210,9 +208,7 @@ fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     Monotonic::add_to_linker(l)?;
     random::random::add_to_linker::<State, WasiRandom>(l, |state| state.ctx().ctx.random())?;
     random::insecure::add_to_linker::<State, WasiRandom>(l, |state| state.ctx().ctx.random())?;
-    random::insecure_seed::add_to_linker::<State, WasiRandom>(l, |state| {
-        state.ctx().ctx.random()
-    })?;
+    random::insecure_seed::add_to_linker::<State, WasiRandom>(l, |state| state.ctx().ctx.random())?;
     cli::environment::add_to_linker::<State, WasiCli>(l, State::cli)?;
     cli::exit::add_to_linker::<State, WasiCli>(l, State::cli)?;
     cli::stdin::add_to_linker::<State, WasiCli>(l, State::cli)?;
@@ -255,7 +251,10 @@ fn own_folder(directory: &Path) -> Result<(), EngineError> {
         }
         // A file of our own shows which user we are without asking the system through unsafe code.
         let probe = tempfile::tempfile_in(directory).map_err(|error| wrong(error.to_string()))?;
-        let user = probe.metadata().map_err(|error| wrong(error.to_string()))?.uid();
+        let user = probe
+            .metadata()
+            .map_err(|error| wrong(error.to_string()))?
+            .uid();
         if metadata.uid() != user {
             return Err(wrong("it belongs to another user".into()));
         }

@@ -33,7 +33,11 @@ pub struct Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.message)?;
-        if let Some(panic) = self.panic.as_deref().and_then(|text| text.lines().next_back()) {
+        if let Some(panic) = self
+            .panic
+            .as_deref()
+            .and_then(|text| text.lines().next_back())
+        {
             write!(formatter, " ({panic})")?;
         }
         Ok(())
@@ -79,11 +83,19 @@ impl Fault {
             };
             (kind, format!("The plugin trapped: {trap}."))
         } else {
-            (FaultKind::Trap, format!("The plugin trapped: {}.", error.root_cause()))
+            (
+                FaultKind::Trap,
+                format!("The plugin trapped: {}.", error.root_cause()),
+            )
         };
         let panic = Some(stderr.trim())
             .filter(|text| !text.is_empty())
-            .map(|text| text.lines().map(|line| super::log::clean(line, 1024)).collect::<Vec<_>>().join("\n"));
+            .map(|text| {
+                text.lines()
+                    .map(|line| super::log::clean(line, 1024))
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            });
         let backtrace = error
             .downcast_ref::<wasmtime::WasmBacktrace>()
             .map(|backtrace| {

@@ -8,7 +8,7 @@ use super::bindings::exports::interflow::connector::connector as exports;
 use super::bindings::interflow::connector::types;
 use super::cache::{CacheStore, CacheWrites};
 use super::fault::{Fault, FaultKind};
-use super::limiter::Usage;
+use super::limiter::{Usage, host_memory_peak};
 use super::log::{Listener, LogLine, clean};
 use super::meter::Meter;
 use super::sink::SinkItem;
@@ -44,7 +44,11 @@ impl Session {
 
     /// A session in which nothing can be reached and nothing is stored: for `describe`.
     pub(crate) fn closed(clock: &Clock) -> Self {
-        Self::new(EgressSession::closed(clock.clone()), Arc::new(NoCache), |_| {})
+        Self::new(
+            EgressSession::closed(clock.clone()),
+            Arc::new(NoCache),
+            |_| {},
+        )
     }
 }
 
@@ -307,6 +311,7 @@ impl Instance {
         Usage {
             memory_peak_bytes: state.limiter.memory_peak as u64,
             cpu_ms: state.cpu.total_ticks * u64::try_from(self.tick.as_millis()).unwrap_or(1),
+            host_memory_peak_bytes: host_memory_peak(),
         }
     }
 

@@ -11,6 +11,27 @@ pub struct Usage {
     pub memory_peak_bytes: u64,
     /// CPU time in milliseconds, counted in ticks of 10 ms.
     pub cpu_ms: u64,
+    /// The host process's own resident memory at its peak, in bytes, where the system tells (Linux).
+    pub host_memory_peak_bytes: Option<u64>,
+}
+
+impl Usage {
+    /// Takes in what an instance used.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        self.memory_peak_bytes = self.memory_peak_bytes.max(other.memory_peak_bytes);
+        self.cpu_ms += other.cpu_ms;
+        self.host_memory_peak_bytes = self
+            .host_memory_peak_bytes
+            .max(other.host_memory_peak_bytes);
+    }
+}
+
+/// `VmHWM` of this process.
+pub(crate) fn host_memory_peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
 }
 
 #[derive(Debug)]

@@ -63,7 +63,13 @@ pub(crate) fn clean(text: &str, limit: usize) -> String {
     }
     let mut clean: String = text[..cut]
         .chars()
-        .map(|character| if character.is_control() { ' ' } else { character })
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
         .collect();
     if cut < text.len() {
         clean.push('…');

@@ -42,7 +42,7 @@ fn ledger() -> Value {
         "warnings": [{"pointer": "/url", "message": "This looks like the console's address."}],
         "traffic": {"requests": 5, "bytes_sent": 420, "bytes_received": 2_000_000, "permit_wait_ms": 0, "held_back": 0, "denials": [], "denied": 0, "last_failure": null},
         "waited_ms": 61_000,
-        "usage": {"memory_peak_bytes": 5 << 20, "cpu_ms": 1_240},
+        "usage": {"memory_peak_bytes": 5 << 20, "cpu_ms": 1_240, "host_memory_peak_bytes": 40 << 20},
         "resume_at": null,
     })
 }
@@ -58,7 +58,7 @@ connector scanner-1 (acme-scanner, tenant acme)
   run       began 2026-03-02T09:15:00Z, took 3 min 10 s, waited 1 min 1 s
   records   1,499 committed
   traffic   5 requests, 420 B sent, 2.0 MB received
-  plugin    at most 5.0 MiB of memory, 1.2 s of CPU
+  plugin    at most 5.0 MiB of memory, 1.2 s of CPU; the host itself at most 40.0 MiB
   warning   settings.url: This looks like the console's address.
 assets: incomplete
   why       something that was listed could not be collected (see set_aside and notices)

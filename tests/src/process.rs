@@ -1,0 +1,184 @@
+//! The host and the simulator as processes: for what only a process can show, like being killed.
+
+use crate::qualys_component;
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+/// A simulator on a port of its own; ends with its owner.
+pub struct SimProcess {
+    child: Child,
+    /// Like `http://127.0.0.1:40123`.
+    pub address: String,
+    requests: Receiver<Value>,
+}
+
+impl SimProcess {
+    /// Starts `program` (the simulator) with these options.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start(program: impl AsRef<OsStr>, options: &[&str]) -> std::io::Result<Self> {
+        let mut child = Command::new(program)
+            .args(["--listen", "127.0.0.1:0"])
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let gone = || std::io::Error::other("the simulator did not start");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().ok_or_else(gone)?).read_line(&mut line)?;
+        let address = line
+            .trim()
+            .strip_prefix("listening on ")
+            .ok_or_else(gone)?
+            .to_owned();
+        let log = BufReader::new(child.stderr.take().ok_or_else(gone)?);
+        let (sender, requests) = channel();
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                if let Ok(request) = serde_json::from_str(&line)
+                    && sender.send(request).is_err()
+                {
+                    return;
+                }
+            }
+        });
+        Ok(Self {
+            child,
+            address,
+            requests,
+        })
+    }
+
+    /// Waits for the simulator to log one more request.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn next_request(&self) -> std::io::Result<Value> {
+        self.requests.recv().map_err(std::io::Error::other)
+    }
+
+    /// Requests logged since the last look.
+    pub fn logged(&self) -> Vec<Value> {
+        self.requests.try_iter().collect()
+    }
+
+    /// Posts to one of the simulator's own routes and returns the answer's body.
+    ///
+    /// # Errors
+    /// If it does not answer 200.
+    pub fn control(&self, path: &str) -> std::io::Result<String> {
+        self.ask("POST", path)
+    }
+
+    /// Reads one of the simulator's own routes.
+    ///
+    /// # Errors
+    /// If it does not answer 200.
+    pub fn get(&self, path: &str) -> std::io::Result<String> {
+        self.ask("GET", path)
+    }
+
+    /// HTTP/1.0, so that the answer ends with the connection and is not chunked.
+    fn ask(&self, method: &str, path: &str) -> std::io::Result<String> {
+        let authority = self.address.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(authority)?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.0\r\nhost: {authority}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        match answer.split_once("\r\n\r\n") {
+            Some((head, body)) if head.contains(" 200 ") => Ok(body.to_owned()),
+            _ => Err(std::io::Error::other(answer)),
+        }
+    }
+}
+
+impl Drop for SimProcess {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A data directory with the connector installed, and a definition for a simulator.
+pub struct Site {
+    folder: tempfile::TempDir,
+    program: std::ffi::OsString,
+}
+
+impl Site {
+    /// Prepares a folder. `settings` are further lines of the definition's `[settings]`.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn new(program: impl AsRef<OsStr>, address: &str, settings: &str) -> std::io::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let plugins = folder.path().join("plugins");
+        std::fs::create_dir(&plugins)?;
+        std::fs::copy(qualys_component(), plugins.join("qualys_connector.wasm"))?;
+        std::fs::write(
+            folder.path().join("qualys.toml"),
+            format!(
+                "name = \"qualys-test\"\ntype = \"qualys\"\ntenant = \"acme\"\n[settings]\nqualys_url = \"{address}\"\nusername = \"demo\"\npassword = {{ env = \"QUALYS_PASSWORD\" }}\ncontent_type = [\"hosts\", \"vulnerabilities\"]\n{settings}\n"
+            ),
+        )?;
+        Ok(Self {
+            folder,
+            program: program.as_ref().to_owned(),
+        })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A command of the host in this folder.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .current_dir(self.folder.path())
+            .args(["--data-dir", ".", "--insecure-loopback"])
+            .args(arguments)
+            .env("QUALYS_PASSWORD", "demo")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn run(&self, arguments: &[&str]) -> std::io::Result<Output> {
+        self.command(arguments).output()
+    }
+
+    /// The exported records of an index.
+    ///
+    /// # Errors
+    /// If the export fails or a line is not JSON.
+    pub fn export(&self, index: &str) -> std::io::Result<Vec<Value>> {
+        let output = self.run(&["export", "--index", index])?;
+        if !output.status.success() {
+            return Err(std::io::Error::other(
+                String::from_utf8_lossy(&output.stderr).into_owned(),
+            ));
+        }
+        output
+            .stdout
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).map_err(std::io::Error::from))
+            .collect()
+    }
+}
