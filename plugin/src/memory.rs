@@ -16,6 +16,8 @@ use crate::request::Endpoint;
 
 /// Hashes in one entry, which keeps it below 32 KiB.
 const SHARD: usize = 2_040;
+/// Written at this size.
+const WAITING_BYTES: usize = 256 << 10;
 /// Fingerprint of the settings and number of entries.
 const HEADER: usize = 12;
 
@@ -59,27 +61,6 @@ impl HostMemory {
     /// True if this state was emitted before, in this pass or an earlier one; it is remembered from now on.
     pub(crate) fn recognise(&mut self, hash: u128) -> bool {
         !self.new.insert(hash) || self.old.binary_search(&hash).is_ok()
-    }
-
-    fn encode(
-        &self,
-        states: &[u128],
-        key: impl Fn(usize) -> String,
-        fingerprint: &[u8; 8],
-    ) -> Vec<(String, Vec<u8>)> {
-        let shards = states.len().div_ceil(SHARD).max(1);
-        (0..shards)
-            .map(|shard| {
-                let part = states.chunks(SHARD).nth(shard).unwrap_or_default();
-                let mut value = Vec::with_capacity(HEADER + part.len() * 16);
-                value.extend_from_slice(fingerprint);
-                value.extend_from_slice(&u32::try_from(shards).unwrap_or(u32::MAX).to_le_bytes());
-                for state in part {
-                    value.extend_from_slice(&state.to_le_bytes());
-                }
-                (key(shard), value)
-            })
-            .collect()
     }
 }
 
@@ -174,41 +155,59 @@ impl Memory {
         let mut states: Vec<u128> = memory.new.iter().copied().collect();
         states.sort_unstable();
         if states != memory.old {
-            self.put(cache, id, memory, &states);
+            self.put(cache, id, memory.old_shards, &states);
         }
     }
 
     /// A batch ends inside a host: both what was remembered and what was seen may come by again.
     pub(crate) fn pause<C: Cache>(&mut self, cache: &mut C, id: u64, memory: &mut HostMemory) {
-        let mut states: Vec<u128> = memory.old.iter().chain(&memory.new).copied().collect();
-        states.sort_unstable();
-        states.dedup();
-        if states != memory.old {
-            self.put(cache, id, memory, &states);
-            memory.old_shards = states.len().div_ceil(SHARD).max(1);
-            memory.old = states;
+        let HostMemory {
+            old,
+            old_shards,
+            new,
+        } = memory;
+        let added: Vec<u128> = new
+            .iter()
+            .copied()
+            .filter(|state| old.binary_search(state).is_err())
+            .collect();
+        if !added.is_empty() {
+            old.extend(added);
+            old.sort_unstable();
+            self.put(cache, id, *old_shards, old);
+            *old_shards = old.len().div_ceil(SHARD);
         }
     }
 
-    fn put<C: Cache>(&mut self, cache: &mut C, id: u64, memory: &HostMemory, states: &[u128]) {
+    fn put<C: Cache>(&mut self, cache: &mut C, id: u64, old_shards: usize, states: &[u128]) {
         if states.is_empty() {
-            let unused: Vec<String> = (0..memory.old_shards)
-                .map(|shard| self.key(id, shard))
-                .collect();
+            let unused: Vec<String> = (0..old_shards).map(|shard| self.key(id, shard)).collect();
             self.remove.extend(unused);
         } else {
-            let entries = memory.encode(states, |shard| self.key(id, shard), &self.fingerprint);
-            let unused: Vec<String> = (entries.len()..memory.old_shards)
+            let shards = states.len().div_ceil(SHARD);
+            let unused: Vec<String> = (shards..old_shards)
                 .map(|shard| self.key(id, shard))
                 .collect();
             self.remove.extend(unused);
-            self.waiting_bytes += entries.iter().map(|(_, value)| value.len()).sum::<usize>();
-            self.waiting.extend(entries);
+            for (shard, part) in states.chunks(SHARD).enumerate() {
+                let mut value = Vec::with_capacity(HEADER + part.len() * 16);
+                value.extend_from_slice(&self.fingerprint);
+                value.extend_from_slice(&u32::try_from(shards).unwrap_or(u32::MAX).to_le_bytes());
+                for state in part {
+                    value.extend_from_slice(&state.to_le_bytes());
+                }
+                self.waiting_bytes += value.len();
+                self.waiting.push((self.key(id, shard), value));
+                // A large host has megabytes of them.
+                if self.waiting_bytes > WAITING_BYTES {
+                    self.flush(cache);
+                }
+            }
         }
         self.waiting_ids.insert(id);
         // A host that comes by once more must meet this state.
         self.ahead.remove(&id);
-        if self.waiting_bytes > 256 << 10 {
+        if self.waiting_bytes > WAITING_BYTES {
             self.flush(cache);
         }
     }
