@@ -11,7 +11,10 @@ fn done(ledger: &Ledger) {
 }
 
 fn count(records: &[Value], class: &str) -> usize {
-    records.iter().filter(|record| record["msg_class"] == class).count()
+    records
+        .iter()
+        .filter(|record| record["msg_class"] == class)
+        .count()
 }
 
 /// Identity of every record: a state that stands twice would show.
@@ -86,7 +89,9 @@ async fn small_pages_bring_the_same_records_as_large_ones() {
     let mut large = open(&vendor).await;
     done(&large.collect().await.unwrap());
     let mut small = open(&vendor).await;
-    small.set_settings(&settings(json!({"hosts_per_page": 4}))).unwrap();
+    small
+        .set_settings(&settings(json!({"hosts_per_page": 4})))
+        .unwrap();
     let ledger = small.collect().await.unwrap();
     done(&ledger);
     assert_eq!(ledger.content("hosts").unwrap().counter("pages"), 12);

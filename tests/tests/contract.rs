@@ -1,4 +1,5 @@
 //! The contract: what was released stays usable, and the JSON documents keep to their schemas.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use connector_runtime::plugins::imports;
 use connector_runtime::testing::{Bench, Script};
@@ -38,7 +39,10 @@ fn a_new_enum_case_or_export_would_be_refused() {
     assert_ne!(case, CURRENT);
     compatible(CURRENT, &case).unwrap_err();
 
-    let export = CURRENT.replace("  /// The manifest, one", "  haunt: func();\n  /// The manifest, one");
+    let export = CURRENT.replace(
+        "  /// The manifest, one",
+        "  haunt: func();\n  /// The manifest, one",
+    );
     assert_ne!(export, CURRENT);
     compatible(CURRENT, &export).unwrap_err();
 }
@@ -54,7 +58,9 @@ fn a_new_import_function_would_be_accepted() {
 }
 
 fn schema(name: &str) -> jsonschema::Validator {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../wit")
+        .join(name);
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     jsonschema::draft202012::new(&schema).unwrap()
 }
@@ -99,8 +105,10 @@ async fn the_manifests_keep_to_their_schema() {
 #[test]
 fn a_manifest_that_asks_for_an_address_of_its_own_is_refused() {
     let schema = schema("manifest.schema.json");
-    let mut manifest: Value =
-        serde_json::from_str(include_str!("../../fixtures/acme-scanner/src/manifest.json")).unwrap();
+    let mut manifest: Value = serde_json::from_str(include_str!(
+        "../../fixtures/acme-scanner/src/manifest.json"
+    ))
+    .unwrap();
     assert_valid(&schema, &manifest);
     manifest["network"]["origin"] = json!("https://collector.example.test");
     assert!(!schema.is_valid(&manifest));

@@ -1,4 +1,5 @@
 //! `kill -9` at any moment: what was committed stays, what was not is read again, and the result is the same.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use serde_json::Value;
 use std::collections::BTreeSet;

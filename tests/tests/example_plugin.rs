@@ -37,7 +37,10 @@ async fn the_example_plugin_collects_through_the_same_host() {
     let requests = script.requests();
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].url, "https://acme-scanner.example.test/assets");
-    assert_eq!(requests[0].headers["authorization"], "Basic ZGVtbzpzM2NyZXQtdG9rZW4=");
+    assert_eq!(
+        requests[0].headers["authorization"],
+        "Basic ZGVtbzpzM2NyZXQtdG9rZW4="
+    );
 }
 
 #[tokio::test]
@@ -70,7 +73,11 @@ async fn a_connection_that_is_lost_is_tried_again_in_virtual_time() {
         .unwrap();
     let ledger = bench.collect().await.unwrap();
     assert_eq!(ledger.outcome, RunOutcome::Done, "{}", ledger.reason);
-    let waits: Vec<u64> = bench.waits().iter().map(|(time, _)| time.as_secs()).collect();
+    let waits: Vec<u64> = bench
+        .waits()
+        .iter()
+        .map(|(time, _)| time.as_secs())
+        .collect();
     assert_eq!(waits, [1, 2]);
     assert_eq!(bench.clock().elapsed().as_secs(), 3);
 }
