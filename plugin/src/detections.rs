@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::elements::Field;
 use crate::hosts::{HostRecord, LABEL, Times, write_text, write_value};
 use crate::object::Selection;
 use crate::timestamp;
@@ -50,24 +51,24 @@ pub(crate) struct Fields {
 fn fields(view: View<'_>) -> Fields {
     let mut fields = Fields::default();
     for child in view.children(view.root()) {
-        let slot = match view.name(child) {
-            b"UNIQUE_VULN_ID" => &mut fields.unique,
-            b"QID" => &mut fields.qid,
-            b"SEVERITY" => &mut fields.severity,
-            b"STATUS" => &mut fields.status,
-            b"QDS" => &mut fields.qds,
-            b"ASSET_CVE" => &mut fields.cves,
-            b"PORT" => &mut fields.place[0],
-            b"PROTOCOL" => &mut fields.place[1],
-            b"SSL" => &mut fields.place[2],
-            b"FQDN" => &mut fields.place[3],
-            b"SERVICE" => &mut fields.place[4],
-            b"INSTANCE" => &mut fields.place[5],
-            b"LAST_PROCESSED_DATETIME" => &mut fields.times[0],
-            b"LAST_UPDATE_DATETIME" => &mut fields.times[1],
-            b"LAST_FOUND_DATETIME" => &mut fields.times[2],
-            b"FIRST_FOUND_DATETIME" => &mut fields.times[3],
-            b"QDS_FACTORS" => {
+        let slot = match view.field(child) {
+            Field::Unique => &mut fields.unique,
+            Field::Qid => &mut fields.qid,
+            Field::Severity => &mut fields.severity,
+            Field::Status => &mut fields.status,
+            Field::Qds => &mut fields.qds,
+            Field::Cves => &mut fields.cves,
+            Field::Port => &mut fields.place[0],
+            Field::Protocol => &mut fields.place[1],
+            Field::Ssl => &mut fields.place[2],
+            Field::Fqdn => &mut fields.place[3],
+            Field::Service => &mut fields.place[4],
+            Field::Instance => &mut fields.place[5],
+            Field::LastProcessed => &mut fields.times[0],
+            Field::LastUpdate => &mut fields.times[1],
+            Field::LastFound => &mut fields.times[2],
+            Field::FirstFound => &mut fields.times[3],
+            Field::QdsFactors => {
                 for factor in view.children(child) {
                     let Some(name) = view.attribute(factor, b"name") else {
                         continue;
@@ -83,7 +84,7 @@ fn fields(view: View<'_>) -> Fields {
                 }
                 continue;
             }
-            _ => continue,
+            Field::Other => continue,
         };
         slot.get_or_insert(child);
     }

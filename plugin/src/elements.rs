@@ -2,6 +2,8 @@
 //!
 //! The list follows the vendor's document types. What is not in it is kept all the same, as an object or text, and counted.
 
+use crate::bytes::same;
+
 /// What an element is, as far as its children and its shape are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -57,12 +59,94 @@ impl ListOf {
     }
 }
 
+/// The elements of a detection that have a place of their own in a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Field {
+    Unique,
+    Qid,
+    Severity,
+    Status,
+    Qds,
+    QdsFactors,
+    Cves,
+    Port,
+    Protocol,
+    Ssl,
+    Fqdn,
+    Service,
+    Instance,
+    LastProcessed,
+    LastUpdate,
+    LastFound,
+    FirstFound,
+    /// Anything else.
+    Other,
+}
+
+fn field(parent: Class, name: &[u8]) -> Field {
+    if parent != Class::Detection {
+        return Field::Other;
+    }
+    match name {
+        b"UNIQUE_VULN_ID" => Field::Unique,
+        b"QID" => Field::Qid,
+        b"SEVERITY" => Field::Severity,
+        b"STATUS" => Field::Status,
+        b"QDS" => Field::Qds,
+        b"QDS_FACTORS" => Field::QdsFactors,
+        b"ASSET_CVE" => Field::Cves,
+        b"PORT" => Field::Port,
+        b"PROTOCOL" => Field::Protocol,
+        b"SSL" => Field::Ssl,
+        b"FQDN" => Field::Fqdn,
+        b"SERVICE" => Field::Service,
+        b"INSTANCE" => Field::Instance,
+        b"LAST_PROCESSED_DATETIME" => Field::LastProcessed,
+        b"LAST_UPDATE_DATETIME" => Field::LastUpdate,
+        b"LAST_FOUND_DATETIME" => Field::LastFound,
+        b"FIRST_FOUND_DATETIME" => Field::FirstFound,
+        _ => Field::Other,
+    }
+}
+
+/// The classes of names that came by lately. A page says the same few names over and over, and finding one among all known ones takes many
+/// comparisons; here it takes one.
+#[derive(Debug)]
+pub(crate) struct Names(Vec<Option<KnownName>>);
+
+/// A parent's class, a name below it, and what that is.
+type KnownName = (Class, Vec<u8>, (Class, Field));
+
+impl Default for Names {
+    fn default() -> Self {
+        Self((0..256).map(|_| None).collect())
+    }
+}
+
+impl Names {
+    /// The class of a child of `parent`; `hash` is the name's.
+    pub(crate) fn look_up(&mut self, parent: Class, name: &[u8], hash: u32) -> (Class, Field) {
+        let slot = &mut self.0[(hash >> 8) as usize % 256];
+        if let Some((own_parent, own_name, found)) = slot
+            && *own_parent == parent
+            && same(own_name, name)
+        {
+            return *found;
+        }
+        let found = (class(parent, name), field(parent, name));
+        if found.0 != Class::Unknown && name.len() <= 64 {
+            *slot = Some((parent, name.to_vec(), found));
+        }
+        found
+    }
+}
+
 const fn known(yes: bool) -> Class {
     if yes { Class::Leaf } else { Class::Unknown }
 }
 
 /// The class of a child of `parent`.
-pub(crate) fn class(parent: Class, name: &[u8]) -> Class {
+fn class(parent: Class, name: &[u8]) -> Class {
     match parent {
         Class::Host => host(name),
         Class::Detection => detection(name),

@@ -300,6 +300,15 @@ fn failure(code: &ErrorCode) -> TransportError {
     }
 }
 
+/// Hosts do not always give the code of what ended a body; then its words are all there is.
+fn unnamed(text: String) -> TransportError {
+    if text.contains("timeout") || text.contains("timed out") {
+        TransportError::Timeout(text)
+    } else {
+        TransportError::Connection(text)
+    }
+}
+
 /// A body. The fields are dropped in this order, which the host demands: children first.
 struct WasiBody {
     stream: InputStream,
@@ -334,7 +343,7 @@ impl Body for WasiBody {
                 Err(StreamError::LastOperationFailed(error)) => {
                     return Err(match wasip2::http::types::http_error_code(&error) {
                         Some(code) => failure(&code),
-                        None => TransportError::Connection(error.to_debug_string()),
+                        None => unnamed(error.to_debug_string()),
                     });
                 }
             }

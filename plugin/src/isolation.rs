@@ -4,14 +4,15 @@
 
 use crate::batch::BatchState;
 use crate::client;
-use crate::elements::Class;
 use crate::environment::{Body, Environment};
 use crate::page::PageError;
 use crate::request::{self, Endpoint, Page};
 use crate::settings::Settings;
-use crate::tree::Unknown;
 use crate::view::View;
 use crate::walk::Session;
+
+/// After so many hosts in a row whose answers ended early it is the server that cuts them, and not a host that spoils them.
+const CUT_IN_A_ROW: u64 = 3;
 
 impl<B: Body> Session<B> {
     /// True if the page could not be read because of one host, which was then stepped over.
@@ -40,7 +41,9 @@ impl<B: Body> Session<B> {
         };
         let read = read.filter(|id| *id >= position);
         let skipped = read.is_some_and(|id| batch.options.skip.contains(&id.to_string()));
-        let given_up = page.size == 1 && batch.first_page && batch.attempt >= 2;
+        let alone = page.size == 1 && batch.first_page && batch.attempt >= 2;
+        let cut = matches!(error, PageError::Truncated);
+        let given_up = alone && !(cut && self.cut_in_a_row >= CUT_IN_A_ROW);
         if !skipped && !given_up {
             return false;
         }
@@ -59,7 +62,8 @@ impl<B: Body> Session<B> {
                 "The host is on the list of hosts to leave out.",
             );
         } else {
-            let code = if matches!(error, PageError::Truncated) {
+            self.cut_in_a_row += u64::from(cut);
+            let code = if cut {
                 "truncated-body"
             } else {
                 "malformed-xml"
@@ -97,16 +101,7 @@ impl<B: Body> Session<B> {
         );
         let root = Endpoint::Hosts.root();
         let answer = client::small(environment, &request, root, Endpoint::Hosts.label()).ok()?;
-        let piece = answer.iter().position(|b| *b == b'<')?..answer.len();
-        self.tree
-            .parse(
-                &answer,
-                std::slice::from_ref(&piece),
-                &[],
-                (Class::Open, false),
-                &mut Unknown::new(),
-            )
-            .ok()?;
+        self.tree.parse_document(&answer).ok()?;
         let view = View::new(&self.tree, &answer, &[], &[]);
         let set = view.descendants(b"ID_SET").next()?;
         let first = view.children(set).find_map(|element| view.text(element))?;

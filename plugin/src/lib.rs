@@ -2,7 +2,7 @@
 //!
 //! The way of the data is the order in which to read the modules: `settings` with `address`, and `manifest` (what an operator can say);
 //! `request` (the parameters of each call); `client` and `verdict` (answers, and what an answer means that is no page); `page` and `window` over
-//! `xml`, `text` and `long_text` (a page read as a stream, host by host); `tree`, `view` and `object` over `elements` (elements as JSON); `hosts` and
+//! `xml`, `text`, `long_text` and `bytes` (a page read as a stream, host by host); `tree`, `view` and `object` over `elements` (elements as JSON); `hosts` and
 //! `detections` (records); `memory` (what was emitted before); `cursor`, `walk`, `reading`, `isolation` and `collect` (the walk, with `batch`,
 //! `outbox` and `report`); `probe` (the test of a connection); `connector` (the five calls of the contract).
 //!
@@ -10,6 +10,7 @@
 
 mod address;
 mod batch;
+mod bytes;
 mod client;
 mod collect;
 mod connector;

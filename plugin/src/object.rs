@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use crate::bytes::is_all_blank;
 use crate::elements::Class;
 use crate::text;
 use crate::tree::{NONE, Text, to_usize};
@@ -317,10 +318,7 @@ impl Writer<'_, '_, '_> {
     }
 
     fn string(&mut self, range: Range<usize>, cdata: bool) -> bool {
-        if self.view.buf[range.clone()]
-            .iter()
-            .all(|b| text::is_blank(*b))
-        {
+        if is_all_blank(&self.view.buf[range.clone()]) {
             return false;
         }
         let (text, broken) = self.view.str(range);

@@ -17,7 +17,7 @@ use crate::environment::{Body, TransportError};
 use crate::long_text::LongText;
 use crate::text;
 use crate::window::{HostScan, LONG_RAW, WINDOW};
-use crate::xml::{self, Kind, Scan};
+use crate::xml::{self, Kind, Scan, Token};
 
 /// A tag above this size is no tag.
 pub(crate) const TAG_LIMIT: usize = 64 << 10;
@@ -58,6 +58,13 @@ pub(crate) enum HostFault {
     TooLarge,
 }
 
+/// A stretch of the window, and the tokens it consists of. Blanks between tags and comments have none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) bytes: Range<usize>,
+    pub(crate) tokens: Range<usize>,
+}
+
 /// A host, or a piece of a large one. The ranges are places in [`PageReader::window`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostChunk {
@@ -68,9 +75,9 @@ pub(crate) struct HostChunk {
     /// The text of `ID`, if it has come by.
     pub(crate) id: Option<String>,
     /// The host without its detections; only with `first`.
-    pub(crate) head: Vec<Range<usize>>,
+    pub(crate) head: Vec<Piece>,
     /// Complete `DETECTION` elements.
-    pub(crate) detections: Vec<Range<usize>>,
+    pub(crate) detections: Vec<Piece>,
     /// Set when the host cannot be taken; then `last` is set as well.
     pub(crate) fault: Option<HostFault>,
 }
@@ -104,6 +111,8 @@ pub(crate) struct PageReader<B> {
     pub(crate) path: Vec<String>,
     pub(crate) capture: String,
     pub(crate) long: Vec<LongText>,
+    /// Of the hosts in the window, so that nothing has to be scanned twice.
+    pub(crate) tokens: Vec<Token>,
     pub(crate) host: Option<HostScan>,
     pub(crate) failure: Option<PageError>,
     pub(crate) datetime: Option<String>,
@@ -129,6 +138,7 @@ impl<B: Body> PageReader<B> {
             path: Vec::new(),
             capture: String::new(),
             long: Vec::new(),
+            tokens: Vec::new(),
             host: None,
             failure: None,
             datetime: None,
@@ -141,6 +151,11 @@ impl<B: Body> PageReader<B> {
     /// The bytes that the ranges of the present chunks lie in.
     pub(crate) fn window(&self) -> &[u8] {
         &self.buf
+    }
+
+    /// The tokens that the present chunks name.
+    pub(crate) fn tokens(&self) -> &[Token] {
+        &self.tokens
     }
 
     /// The texts that were taken out of the window.
@@ -230,7 +245,7 @@ impl<B: Body> PageReader<B> {
                 }
                 Scan::Bad(_) => return Err(PageError::NotXml),
             };
-            let inside = &self.buf[token.from..token.to];
+            let inside = &self.buf[token.inside()];
             match token.kind {
                 Kind::Text if text::trim(inside).is_empty() => {}
                 // A byte order mark, possibly behind keep-alive blanks.
@@ -243,17 +258,20 @@ impl<B: Body> PageReader<B> {
                 }
                 Kind::Start { empty } => {
                     let root = String::from_utf8(inside.to_vec()).map_err(|_| PageError::NotXml)?;
+                    if !xml::is_valid_name(root.as_bytes()) {
+                        return Err(PageError::NotXml);
+                    }
                     if root.eq_ignore_ascii_case("html") {
                         return Err(PageError::NotXml);
                     }
                     self.closed = empty;
                     self.path.push(root.clone());
-                    self.at = token.end;
+                    self.at = token.end();
                     return Ok(root);
                 }
                 Kind::Text | Kind::CData | Kind::End => return Err(PageError::NotXml),
             }
-            self.at = token.end;
+            self.at = token.end();
         }
     }
 
@@ -315,17 +333,16 @@ impl<B: Body> PageReader<B> {
         for long in &mut self.long {
             long.offset -= cut;
         }
+        let gone = self
+            .host
+            .as_ref()
+            .map_or(self.tokens.len(), |host| host.tokens_start);
+        self.tokens.drain(..gone);
+        for token in &mut self.tokens {
+            *token = token.moved(cut);
+        }
         if let Some(host) = &mut self.host {
-            host.start -= cut;
-            host.run = host.run.saturating_sub(cut);
-            host.head_from = host.head_from.saturating_sub(cut);
-            host.id_from = host.id_from.map(|from| from.saturating_sub(cut));
-            if let Some((from, _)) = &mut host.detection {
-                *from = from.saturating_sub(cut);
-            }
-            for range in host.head.iter_mut().chain(host.detections.iter_mut()) {
-                *range = range.start - cut..range.end - cut;
-            }
+            host.give_up(cut, gone);
         }
     }
 
@@ -338,7 +355,7 @@ impl<B: Body> PageReader<B> {
             Scan::Bad(why) => return Err(PageError::Malformed(why)),
             Scan::More => return self.pass_page_text(),
         };
-        let inside = &self.buf[token.from..token.to];
+        let inside = &self.buf[token.inside()];
         match token.kind {
             Kind::Text | Kind::CData => {
                 if self.capture.len() < CAPTURE_LIMIT {
@@ -350,20 +367,27 @@ impl<B: Body> PageReader<B> {
             Kind::Doctype => return Err(PageError::Malformed("a document type inside the page")),
             Kind::Start { empty } => {
                 let name = std::str::from_utf8(inside)
-                    .map_err(|_| PageError::Malformed("a name that is not UTF-8"))?;
+                    .ok()
+                    .filter(|name| xml::is_valid_name(name.as_bytes()));
+                let name = name.ok_or(PageError::Malformed("a character that no name may have"))?;
                 if name == "HOST" && self.path.last().is_some_and(|parent| parent == "HOST_LIST") {
                     if empty {
-                        let range = self.at..token.end;
-                        self.at = token.end;
+                        let first = self.tokens.len();
+                        self.tokens.push(token);
+                        let piece = Piece {
+                            bytes: self.at..token.end(),
+                            tokens: first..first + 1,
+                        };
+                        self.at = token.end();
                         let chunk = HostChunk {
                             first: true,
                             last: true,
-                            head: vec![range],
+                            head: vec![piece],
                             ..HostChunk::default()
                         };
                         return Ok(Step::Chunk(chunk));
                     }
-                    self.begin_host(token.end);
+                    self.begin_host(token);
                     return Ok(Step::Go);
                 }
                 if !empty {
@@ -387,7 +411,7 @@ impl<B: Body> PageReader<B> {
                 self.leave_element();
             }
         }
-        self.at = token.end;
+        self.at = token.end();
         Ok(Step::Go)
     }
 

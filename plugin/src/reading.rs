@@ -182,16 +182,15 @@ impl<B: Body> Session<B> {
         let Some(chunk) = chunks.front() else {
             return Ok(false);
         };
-        let (buf, long) = (reader.window(), reader.long_texts());
+        let (buf, tokens, long) = (reader.window(), reader.tokens(), reader.long_texts());
         while let Some(range) = chunk.detections.get(*next) {
             if host.read > host.done.as_ref().map_or(0, |done| done.read) && batch.much_more() {
                 return Ok(true);
             }
             self.tree
                 .parse(
-                    buf,
+                    (buf, tokens, long),
                     std::slice::from_ref(range),
-                    long,
                     (Class::Detection, false),
                     &mut batch.report.unknown_elements,
                 )
@@ -323,9 +322,8 @@ fn begin_host<B: Body>(
     }
     let (buf, long) = (page.reader.window(), page.reader.long_texts());
     tree.parse(
-        buf,
+        (buf, page.reader.tokens(), long),
         &chunk.head,
-        long,
         (Class::Host, !chunk.last),
         &mut batch.report.unknown_elements,
     )?;

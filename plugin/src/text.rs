@@ -11,6 +11,8 @@ use std::borrow::Cow;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::bytes::{HIGH, ONES, contains, word, zero_in};
+
 /// Longest reference that is looked for, without `&` and `;`.
 pub(crate) const REFERENCE: usize = 32;
 
@@ -36,9 +38,7 @@ const SPECIAL: [bool; 256] = {
     table
 };
 
-pub(crate) const fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
-}
+pub(crate) use crate::bytes::is_blank;
 
 /// `raw` without blanks at its ends.
 pub(crate) fn trim(raw: &[u8]) -> &[u8] {
@@ -136,9 +136,16 @@ pub(crate) fn unescape_into(out: &mut String, text: &str) -> bool {
 
 /// Text with single LF line ends and no illegal character.
 pub(crate) fn clean(text: &str) -> (Cow<'_, str>, bool) {
-    let dirty = text
-        .bytes()
-        .any(|b| SPECIAL[usize::from(b)] && !matches!(b, b'\t' | b'\n' | b'"' | b'\\'));
+    let dirty = {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while word(bytes, at).is_some_and(|word| suspects(word) == 0) {
+            at += 8;
+        }
+        bytes[at..]
+            .iter()
+            .any(|b| SPECIAL[usize::from(*b)] && !matches!(b, b'\t' | b'\n' | b'"' | b'\\'))
+    };
     if !dirty {
         return (Cow::Borrowed(text), false);
     }
@@ -184,20 +191,14 @@ pub(crate) fn decode_text(text: &str, cdata: bool) -> (Cow<'_, str>, bool) {
     (Cow::Owned(out), illegal || unresolved)
 }
 
-/// True if eight bytes can be copied unseen. May say no where yes would be right, and then they are looked at one by one.
-fn is_plain(eight: &[u8]) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let Ok(eight) = <[u8; 8]>::try_from(eight) else {
-        return false;
-    };
-    let x = u64::from_le_bytes(eight);
-    let zero_in = |y: u64| y.wrapping_sub(ONES) & !y & HIGH;
-    let control = x.wrapping_sub(ONES * 0x20) & !x & HIGH;
-    let quote = zero_in(x ^ (ONES * 0x22));
-    let backslash = zero_in(x ^ (ONES * 0x5C));
-    let illegal = zero_in(x ^ (ONES * 0xEF));
-    control | quote | backslash | illegal == 0
+/// Zero if eight bytes can be copied unseen. May be more where zero would be right, and then they are looked at one by one.
+#[inline]
+fn suspects(word: u64) -> u64 {
+    let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+    let quote = zero_in(word ^ (ONES * 0x22));
+    let backslash = zero_in(word ^ (ONES * 0x5C));
+    let illegal = zero_in(word ^ (ONES * 0xEF));
+    control | quote | backslash | illegal
 }
 
 /// Appends `text` as the inside of a JSON string, repairing illegal characters and line ends on the way.
@@ -207,11 +208,21 @@ pub(crate) fn escape_into(out: &mut String, text: &str) -> bool {
     let mut from = 0;
     let mut at = 0;
     while at < bytes.len() {
-        if let Some(eight) = bytes.get(at..at + 8)
-            && is_plain(eight)
+        // As far as nothing is suspicious, in strides.
+        while let (Some(a), Some(b)) = (word(bytes, at), word(bytes, at + 8))
+            && suspects(a) | suspects(b) == 0
         {
-            at += 8;
-            continue;
+            at += 16;
+        }
+        if let Some(eight) = word(bytes, at) {
+            let first = suspects(eight).trailing_zeros() / 8;
+            at += first as usize;
+            if first == 8 {
+                continue;
+            }
+        }
+        if at == bytes.len() {
+            break;
         }
         let byte = bytes[at];
         if !SPECIAL[usize::from(byte)] {
@@ -265,11 +276,7 @@ pub(crate) fn write_text(out: &mut String, text: &str, cdata: bool) -> bool {
 }
 
 fn has_reference(raw: &[u8]) -> bool {
-    if raw.len() < 32 {
-        raw.contains(&b'&')
-    } else {
-        memchr::memchr(b'&', raw).is_some()
-    }
+    contains(raw, b'&')
 }
 
 /// The longest start of `text` of at most `limit` bytes that ends at a character.

@@ -9,11 +9,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::elements::{Class, class};
+use crate::bytes::same;
+use crate::elements::{Class, Field, Names};
 use crate::long_text::LongText;
-use crate::page::DEPTH_LIMIT;
+use crate::page::{DEPTH_LIMIT, Piece};
 use crate::text;
-use crate::xml::{self, Attributes, Kind, Scan};
+use crate::xml::{self, Attributes, Kind, Token};
 
 /// Attributes of one element.
 const ATTRIBUTE_LIMIT: usize = 128;
@@ -47,6 +48,7 @@ pub(crate) struct Node {
     pub(crate) name: Span,
     pub(crate) hash: u32,
     pub(crate) class: Class,
+    pub(crate) field: Field,
     pub(crate) attributes: Span,
     pub(crate) first: u32,
     pub(crate) last: u32,
@@ -69,18 +71,21 @@ pub(crate) struct Tree {
     open: Vec<u32>,
     long_used: Vec<u32>,
     pub(crate) longest: usize,
+    names: Names,
 }
+
+/// What trees are built of: the window, its tokens, and the texts that were taken out of it.
+pub(crate) type Source<'a> = (&'a [u8], &'a [Token], &'a [LongText]);
 
 /// Counts elements that are not in the document types, by path.
 pub(crate) type Unknown = BTreeMap<String, u64>;
 
 impl Tree {
-    /// Parses the element that the pieces make up; `root` is its class. An unclosed root is accepted when `partial`.
+    /// Builds the element that the pieces make up; `root` is its class. An unclosed root is accepted when `partial`.
     pub(crate) fn parse(
         &mut self,
-        buf: &[u8],
-        pieces: &[Range<usize>],
-        long: &[LongText],
+        (buf, tokens, long): Source<'_>,
+        pieces: &[Piece],
         (root, partial): (Class, bool),
         unknown: &mut Unknown,
     ) -> Result<(), &'static str> {
@@ -90,44 +95,31 @@ impl Tree {
         self.open.clear();
         self.long_used.clear();
         self.longest = 0;
-        for piece in pieces {
-            let mut at = piece.start;
-            while at < piece.end {
-                let token = match xml::scan(&buf[..piece.end], at) {
-                    Scan::Token(token) => token,
-                    Scan::More if buf[at] != b'<' => xml::Token {
-                        kind: Kind::Text,
-                        end: piece.end,
-                        from: at,
-                        to: piece.end,
-                    },
-                    Scan::More => return Err("a tag that does not end"),
-                    Scan::Bad(why) => return Err(why),
-                };
-                match token.kind {
-                    Kind::Text => self.add_text(buf, token.from..token.to, false),
-                    Kind::CData => self.add_text(buf, token.from..token.to, true),
-                    Kind::Comment | Kind::Instruction | Kind::Doctype => {}
-                    Kind::Start { empty } => {
-                        self.begin(buf, token, empty, root, unknown)?;
-                        if empty {
-                            self.end();
-                        }
-                    }
-                    Kind::End => {
-                        let open = self.open.last().ok_or("an end tag that closes nothing")?;
-                        let name = &self.nodes[*open as usize].name;
-                        if buf[name.start as usize..name.end as usize] != buf[token.from..token.to]
-                        {
-                            return Err("an end tag that closes another element");
-                        }
-                        self.end();
+        for token in pieces
+            .iter()
+            .flat_map(|piece| &tokens[piece.tokens.clone()])
+            .copied()
+        {
+            match token.kind {
+                Kind::Text => self.add_text(buf, token.inside(), false),
+                Kind::CData => self.add_text(buf, token.inside(), true),
+                Kind::Comment | Kind::Instruction | Kind::Doctype => {}
+                Kind::Start { empty } => {
+                    self.begin(buf, token, empty, root, unknown)?;
+                    if empty {
+                        self.open.pop();
                     }
                 }
-                at = token.end;
-                if !long.is_empty() {
-                    self.take_long(long, at);
+                Kind::End => {
+                    let open = self.open.pop().ok_or("an end tag that closes nothing")?;
+                    let name = &self.nodes[open as usize].name;
+                    if !same(&buf[to_usize(name)], &buf[token.inside()]) {
+                        return Err("an end tag that closes another element");
+                    }
                 }
+            }
+            if !long.is_empty() {
+                self.take_long(long, token.end());
             }
         }
         if self.nodes.is_empty() || (self.open.len() > usize::from(partial)) {
@@ -136,29 +128,44 @@ impl Tree {
         Ok(())
     }
 
+    /// Builds a small document, such as an error.
+    pub(crate) fn parse_document(&mut self, buf: &[u8]) -> Result<(), &'static str> {
+        let from = memchr::memchr(b'<', buf).ok_or("no element")?;
+        let tokens = xml::tokens(buf, from)?;
+        let piece = Piece {
+            bytes: from..buf.len(),
+            tokens: 0..tokens.len(),
+        };
+        let source = (buf, tokens.as_slice(), &[][..]);
+        self.parse(source, &[piece], (Class::Open, false), &mut Unknown::new())
+    }
+
     fn begin(
         &mut self,
         buf: &[u8],
-        token: xml::Token,
+        token: Token,
         empty: bool,
         root: Class,
         unknown: &mut Unknown,
     ) -> Result<(), &'static str> {
-        let name = &buf[token.from..token.to];
-        if !name.is_ascii() && std::str::from_utf8(name).is_err() {
-            return Err("a name that is not UTF-8");
-        }
+        let name = &buf[token.inside()];
         if self.open.len() >= DEPTH_LIMIT {
             return Err("elements nested too deep");
         }
+        let hash = name_hash(name);
         let parent = self.open.last().copied();
-        let class = match parent {
-            None if self.nodes.is_empty() => root,
+        let (class, field) = match parent {
+            None if self.nodes.is_empty() => (root, Field::Other),
             None => return Err("a second root element"),
-            Some(parent) => class(self.nodes[parent as usize].class, name),
+            Some(parent) => self
+                .names
+                .look_up(self.nodes[parent as usize].class, name, hash),
         };
+        if matches!(class, Class::Unknown | Class::Open) && !xml::is_valid_name(name) {
+            return Err("a character that no name may have");
+        }
         let attributes_from = self.attributes.len() as u32;
-        let inside = token.to..token.end - if empty { 2 } else { 1 };
+        let inside = token.inside().end..token.end() - if empty { 2 } else { 1 };
         if !inside.is_empty() {
             for attribute in Attributes::new(&buf[inside.clone()]) {
                 let (name, value) = attribute?;
@@ -183,11 +190,11 @@ impl Tree {
             }
         }
         let index = self.nodes.len() as u32;
-        let hash = name_hash(name);
         self.nodes.push(Node {
-            name: token.from as u32..token.to as u32,
+            name: token.inside().start as u32..token.inside().end as u32,
             hash,
             class,
+            field,
             attributes: attributes_from..self.attributes.len() as u32,
             first: NONE,
             last: NONE,
@@ -245,10 +252,6 @@ impl Tree {
         } else {
             self.nodes[last as usize].next = index;
         }
-    }
-
-    fn end(&mut self) {
-        self.open.pop();
     }
 
     fn add_text(&mut self, buf: &[u8], range: Range<usize>, cdata: bool) {

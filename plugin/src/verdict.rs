@@ -3,11 +3,10 @@
 //! Qualys' CODE comes first, whatever the HTTP status: errors arrive with 200, and 409 means several things. Only where no CODE can be read does
 //! the status decide.
 
-use crate::elements::Class;
 use crate::environment::TransportError;
 use crate::fault::{Fault, FaultKind, shorten};
 use crate::page::PageError;
-use crate::tree::{Tree, Unknown};
+use crate::tree::Tree;
 use crate::view::View;
 
 /// What a return document says.
@@ -22,15 +21,7 @@ impl Return {
     /// `SIMPLE_RETURN`, or the older `GENERIC_RETURN`; `None` for anything else.
     pub(crate) fn read(excerpt: &[u8]) -> Option<Self> {
         let mut tree = Tree::default();
-        let piece = excerpt.iter().position(|b| *b == b'<')?..excerpt.len();
-        tree.parse(
-            excerpt,
-            std::slice::from_ref(&piece),
-            &[],
-            (Class::Open, false),
-            &mut Unknown::new(),
-        )
-        .ok()?;
+        tree.parse_document(excerpt).ok()?;
         let view = View::new(&tree, excerpt, &[], &[]);
         let text = |name: &'static [u8]| {
             view.descendants(name)

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::bytes::{is_all_blank, same};
+use crate::elements::Field;
 use crate::long_text::LongText;
+use crate::page::Piece;
 use crate::text;
 use crate::tree::{NONE, Node, Text, Tree, to_usize};
 
@@ -27,10 +30,13 @@ impl<'a> View<'a> {
         tree: &'a Tree,
         buf: &'a [u8],
         long: &'a [LongText],
-        pieces: &[Range<usize>],
+        pieces: &[Piece],
     ) -> Self {
         let whole = match pieces {
-            [piece] => (piece.start, std::str::from_utf8(&buf[piece.clone()]).ok()),
+            [piece] => (
+                piece.bytes.start,
+                std::str::from_utf8(&buf[piece.bytes.clone()]).ok(),
+            ),
             _ => (0, None),
         };
         Self {
@@ -59,6 +65,11 @@ impl<'a> View<'a> {
         &self.buf[to_usize(&self.node(element).name)]
     }
 
+    /// Which of a detection's mapped elements it is.
+    pub(crate) fn field(self, element: Element) -> Field {
+        self.node(element).field
+    }
+
     pub(crate) fn name_text(self, element: Element) -> Cow<'a, str> {
         self.str(to_usize(&self.node(element).name)).0
     }
@@ -82,7 +93,7 @@ impl<'a> View<'a> {
 
     pub(crate) fn child(self, element: Element, name: &[u8]) -> Option<Element> {
         self.children(element)
-            .find(|child| self.name(*child) == name)
+            .find(|child| same(self.name(*child), name))
     }
 
     /// All elements below the root with this name, in document order.
@@ -97,7 +108,7 @@ impl<'a> View<'a> {
         let own = &self.tree.attributes[to_usize(&self.node(element).attributes)];
         let (_, value) = own
             .iter()
-            .find(|(own, _)| &self.buf[to_usize(own)] == name)?;
+            .find(|(own, _)| same(&self.buf[to_usize(own)], name))?;
         Some(text::decode(text::trim(&self.buf[to_usize(value)]), false).0)
     }
 
@@ -112,7 +123,7 @@ impl<'a> View<'a> {
             Text::Joined { from, to, firm } => Cow::Borrowed(self.joined(from, to, firm)),
             Text::Long(index) => Cow::Borrowed(self.long[index as usize].kept.as_str()),
         };
-        text.bytes().any(|b| !text::is_blank(b)).then_some(text)
+        (!is_all_blank(text.as_bytes())).then_some(text)
     }
 
     /// A piece without the blanks around it, which CDATA keeps.

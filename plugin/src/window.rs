@@ -2,11 +2,12 @@
 //!
 //! The end is found by tokens, never by searching for text: a CDATA section may contain `</HOST>`.
 
-use std::ops::Range;
-
+use crate::bytes::is_all_blank;
 use crate::environment::Body;
 use crate::long_text::LongTextReader;
-use crate::page::{DEPTH_LIMIT, HostChunk, HostFault, PageError, PageReader, Step, TAG_LIMIT};
+use crate::page::{
+    DEPTH_LIMIT, HostChunk, HostFault, PageError, PageReader, Piece, Step, TAG_LIMIT,
+};
 use crate::text;
 use crate::xml::{self, Kind, Scan, Token};
 
@@ -14,8 +15,33 @@ use crate::xml::{self, Kind, Scan, Token};
 pub(crate) const WINDOW: usize = 1 << 20;
 /// What may have to be held at most, for the head of a host or one detection.
 const WINDOW_LIMIT: usize = 3 << 20;
+/// Elements of one host's head or of one detection.
+const ELEMENT_LIMIT: usize = 50_000;
 /// A text (several sections of it included) above this many raw bytes is reduced while it is read.
 pub(crate) const LONG_RAW: usize = 256 << 10;
+
+/// A place in the window: the byte, and how many tokens there are in front of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    byte: usize,
+    token: usize,
+}
+
+impl Place {
+    const fn to(self, end: Self) -> Piece {
+        Piece {
+            bytes: self.byte..end.byte,
+            tokens: self.token..end.token,
+        }
+    }
+
+    const fn give_up(self, bytes: usize, tokens: usize) -> Self {
+        Self {
+            byte: self.byte.saturating_sub(bytes),
+            token: self.token.saturating_sub(tokens),
+        }
+    }
+}
 
 pub(crate) struct HostScan {
     pub(crate) first: bool,
@@ -27,33 +53,45 @@ pub(crate) struct HostScan {
     pub(crate) id: Option<String>,
     pub(crate) id_from: Option<usize>,
     pub(crate) in_list: bool,
-    /// The detection that is open: where it begins, and the depth around it.
-    pub(crate) detection: Option<(usize, usize)>,
-    pub(crate) head_from: usize,
-    pub(crate) head: Vec<Range<usize>>,
-    pub(crate) detections: Vec<Range<usize>>,
+    /// The detection that is open, and the depth around it.
+    pub(crate) detection: Option<(Place, usize)>,
+    pub(crate) head_from: Place,
+    pub(crate) head: Vec<Piece>,
+    pub(crate) detections: Vec<Piece>,
+    /// First token of the host that is still needed.
+    pub(crate) tokens_start: usize,
+    /// Elements since the host or the present detection began.
+    pub(crate) elements: usize,
     pub(crate) fault: Option<HostFault>,
     pub(crate) kept: usize,
 }
 
 impl<B: Body> PageReader<B> {
-    pub(crate) fn begin_host(&mut self, inside: usize) {
+    /// The host whose start tag this is begins.
+    pub(crate) fn begin_host(&mut self, tag: Token) {
+        let here = Place {
+            byte: self.at,
+            token: self.tokens.len(),
+        };
+        self.tokens.push(tag);
         self.host = Some(HostScan {
             first: true,
             depth: 1,
             start: self.at,
-            run: inside,
+            run: tag.end(),
             id: None,
             id_from: None,
             in_list: false,
             detection: None,
-            head_from: self.at,
+            head_from: here,
             head: Vec::new(),
             detections: Vec::new(),
+            tokens_start: here.token,
+            elements: 1,
             fault: None,
             kept: 0,
         });
-        self.at = inside;
+        self.at = tag.end();
     }
 
     pub(crate) fn step_host(&mut self) -> Result<Step, PageError> {
@@ -80,36 +118,63 @@ impl<B: Body> PageReader<B> {
                 return Ok(self.hand_out_part().map_or(Step::More, Step::Chunk));
             }
         };
+        let here = Place {
+            byte: self.at,
+            token: self.tokens.len(),
+        };
         match token.kind {
             Kind::Text | Kind::CData | Kind::Comment | Kind::Instruction => {
-                if token.end - host.run > LONG_RAW {
+                if token.end() - host.run > LONG_RAW {
                     return self.reduce_text();
                 }
-                self.at = token.end;
+                self.at = token.end();
+                let text = match token.kind {
+                    Kind::Text => !is_all_blank(&self.buf[token.inside()]),
+                    Kind::CData => true,
+                    _ => false,
+                };
+                // Between two pieces of one text a blank is part of it.
+                let joins = self
+                    .tokens
+                    .last()
+                    .is_some_and(|last| matches!(last.kind, Kind::Text | Kind::CData));
+                if host.fault.is_none() && (text || joins && token.kind == Kind::Text) {
+                    self.tokens.push(token);
+                }
                 Ok(Step::Go)
             }
             Kind::Doctype => Err(PageError::Malformed("a document type inside the page")),
             Kind::Start { empty } => {
-                if token.end - self.at > TAG_LIMIT {
+                if token.end() - self.at > TAG_LIMIT {
                     return Err(PageError::Malformed("a tag that does not end"));
                 }
-                host.enter(&self.buf, self.at, token);
-                if empty {
-                    host.leave(&self.buf, token)?;
+                host.enter(&self.buf, here, token);
+                if host.fault.is_none() {
+                    self.tokens.push(token);
                 }
-                self.at = token.end;
-                host.run = token.end;
+                if empty {
+                    host.leave(&self.buf, token, self.tokens.len())?;
+                }
+                self.at = token.end();
+                host.run = token.end();
                 Ok(self.drop_faulty())
             }
             Kind::End => {
-                let closed = host.leave(&self.buf, token)?;
-                self.at = token.end;
-                host.run = token.end;
+                if host.fault.is_none() {
+                    self.tokens.push(token);
+                }
+                let closed = host.leave(&self.buf, token, self.tokens.len())?;
+                self.at = token.end();
+                host.run = token.end();
                 if closed {
+                    let end = Place {
+                        byte: token.end(),
+                        token: self.tokens.len(),
+                    };
                     return Ok(self
                         .host
                         .take()
-                        .map_or(Step::Go, |host| Step::Chunk(host.into_chunk(token.end))));
+                        .map_or(Step::Go, |host| Step::Chunk(host.into_chunk(end))));
                 }
                 if self.drop_faulty_or_full() {
                     return Ok(self.hand_out_part().map_or(Step::Go, Step::Chunk));
@@ -126,6 +191,7 @@ impl<B: Body> PageReader<B> {
         {
             self.long.retain(|long| long.offset < host.start);
             host.start = self.at;
+            self.tokens.truncate(host.tokens_start);
             host.head.clear();
             host.detections.clear();
             host.detection = None;
@@ -156,7 +222,11 @@ impl<B: Body> PageReader<B> {
                 detections: std::mem::take(&mut host.detections),
                 fault: None,
             };
-            host.start = host.detection.map_or(self.at, |(from, _)| from);
+            (host.start, host.tokens_start) = host
+                .detection
+                .map_or((self.at, self.tokens.len()), |(from, _)| {
+                    (from.byte, from.token)
+                });
             host.kept = self
                 .long
                 .iter()
@@ -178,6 +248,9 @@ impl<B: Body> PageReader<B> {
             return Ok(Step::Go);
         };
         let run = host.run;
+        while self.tokens.last().is_some_and(|token| token.end() > run) {
+            self.tokens.pop();
+        }
         let mut reader = LongTextReader::new(self.keep_text);
         loop {
             if self.at_run_end(run) {
@@ -192,12 +265,12 @@ impl<B: Body> PageReader<B> {
             }) {
                 Some(Scan::Token(token)) => {
                     match token.kind {
-                        Kind::Text => reader.feed(&self.buf[token.from..token.to], false, true),
-                        Kind::CData => reader.feed(&self.buf[token.from..token.to], true, true),
+                        Kind::Text => reader.feed(&self.buf[token.inside()], false, true),
+                        Kind::CData => reader.feed(&self.buf[token.inside()], true, true),
                         Kind::Comment | Kind::Instruction => {}
                         _ => break,
                     }
-                    self.buf.drain(run..token.end);
+                    self.buf.drain(run..token.end());
                 }
                 Some(Scan::Bad(why)) => return Err(PageError::Malformed(why)),
                 _ => self.reduce_open_token(&mut reader, run)?,
@@ -283,33 +356,64 @@ impl<B: Body> PageReader<B> {
 
 impl HostScan {
     /// An element begins.
-    fn enter(&mut self, buf: &[u8], at: usize, token: Token) {
+    fn enter(&mut self, buf: &[u8], here: Place, token: Token) {
         self.depth += 1;
-        let name = &buf[token.from..token.to];
-        if self.depth > DEPTH_LIMIT && self.fault.is_none() {
-            self.fault = Some(HostFault::TooDeep);
+        self.elements += 1;
+        if self.fault.is_none() {
+            if self.depth > DEPTH_LIMIT {
+                self.fault = Some(HostFault::TooDeep);
+            } else if self.elements > ELEMENT_LIMIT {
+                self.fault = Some(HostFault::TooLarge);
+            }
         }
+        if self.depth > 3 {
+            return;
+        }
+        let name = &buf[token.inside()];
         match self.depth {
-            2 if name == b"ID" && self.id.is_none() => self.id_from = Some(token.end),
+            2 if name == b"ID" && self.id.is_none() => self.id_from = Some(token.end()),
             2 if name == b"DETECTION_LIST" => {
-                self.head.push(self.head_from..at);
+                self.head.push(self.head_from.to(here));
                 self.in_list = true;
             }
             // The list is missing, its members are not.
             2 if name == b"DETECTION" => {
-                self.head.push(self.head_from..at);
-                self.detection = Some((at, 1));
+                self.head.push(self.head_from.to(here));
+                self.detection = Some((here, 1));
+                self.elements = 1;
             }
-            3 if self.in_list && name == b"DETECTION" => self.detection = Some((at, 2)),
+            3 if self.in_list && name == b"DETECTION" => {
+                self.detection = Some((here, 2));
+                self.elements = 1;
+            }
             _ => {}
         }
     }
 
+    /// Bytes and tokens in front of what is still needed were given up.
+    pub(crate) fn give_up(&mut self, bytes: usize, tokens: usize) {
+        self.start -= bytes;
+        self.tokens_start -= tokens;
+        self.run = self.run.saturating_sub(bytes);
+        self.head_from = self.head_from.give_up(bytes, tokens);
+        self.id_from = self.id_from.map(|from| from.saturating_sub(bytes));
+        if let Some((from, _)) = &mut self.detection {
+            *from = from.give_up(bytes, tokens);
+        }
+        for piece in self.head.iter_mut().chain(self.detections.iter_mut()) {
+            piece.bytes = piece.bytes.start - bytes..piece.bytes.end - bytes;
+            piece.tokens = piece.tokens.start - tokens..piece.tokens.end - tokens;
+        }
+    }
+
     /// An element ends; true when it was the host.
-    fn leave(&mut self, buf: &[u8], token: Token) -> Result<bool, PageError> {
+    fn leave(&mut self, buf: &[u8], token: Token, tokens: usize) -> Result<bool, PageError> {
+        let end = Place {
+            byte: token.end(),
+            token: tokens,
+        };
         // Names inside are compared when the tree is built; a host that is closed in the wrong place would swallow the next.
-        let is_host = token.kind == Kind::End && &buf[token.from..token.to] == b"HOST";
-        if is_host != (self.depth == 1) && token.kind == Kind::End {
+        if token.kind == Kind::End && (&buf[token.inside()] == b"HOST") != (self.depth == 1) {
             return Err(PageError::Malformed(
                 "an end tag that closes another element",
             ));
@@ -317,7 +421,7 @@ impl HostScan {
         self.depth -= 1;
         if let Some(from) = self.id_from.take() {
             let to = if token.kind == Kind::End {
-                token.from - 2
+                token.inside().start - 2
             } else {
                 from
             };
@@ -331,22 +435,23 @@ impl HostScan {
         if let Some((from, around)) = self.detection
             && self.depth == around
         {
-            self.detections.push(from..token.end);
+            self.detections.push(from.to(end));
             self.detection = None;
+            self.elements = 1;
             if around == 1 {
-                self.head_from = token.end;
+                self.head_from = end;
             }
         }
         if self.in_list && self.depth == 1 {
             self.in_list = false;
-            self.head_from = token.end;
+            self.head_from = end;
         }
         Ok(self.depth == 0)
     }
 
-    fn into_chunk(mut self, end: usize) -> HostChunk {
+    fn into_chunk(mut self, end: Place) -> HostChunk {
         if self.first && self.fault.is_none() {
-            self.head.push(self.head_from..end);
+            self.head.push(self.head_from.to(end));
         }
         HostChunk {
             first: self.first,

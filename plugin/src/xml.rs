@@ -4,7 +4,13 @@
 //! function, so they cannot disagree about where something ends. (A library reader would need the window as well, and refuses
 //! bytes that are not UTF-8 instead of letting them be repaired; the tests compare this one with quick-xml.)
 //!
+//! Names are only delimited here; whether their characters may stand in a name is asked where an unknown one is used ([`is_valid_name`]).
+//!
 //! Never here: entities, name spaces, anything that fetches.
+
+use std::ops::Range;
+
+use crate::bytes::{HIGH, ONES, word, zero_in};
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,16 +34,46 @@ pub(crate) enum Kind {
     End,
 }
 
-/// A token that begins where the scan began.
+/// A token that begins where the scan began. Places are 32 bits wide, since a window is small and has very many of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token {
     pub(crate) kind: Kind,
     /// Behind its last byte.
-    pub(crate) end: usize,
-    /// The name of a tag; the inside of a CDATA section; else empty.
-    pub(crate) from: usize,
-    /// End of `from`.
-    pub(crate) to: usize,
+    end: u32,
+    from: u32,
+    to: u32,
+}
+
+impl Token {
+    pub(crate) const fn new(kind: Kind, end: usize, inside: Range<usize>) -> Self {
+        Self {
+            kind,
+            end: end as u32,
+            from: inside.start as u32,
+            to: inside.end as u32,
+        }
+    }
+
+    /// Behind its last byte.
+    pub(crate) const fn end(self) -> usize {
+        self.end as usize
+    }
+
+    /// The name of a tag; a text; the inside of a CDATA section; else empty.
+    pub(crate) const fn inside(self) -> Range<usize> {
+        self.from as usize..self.to as usize
+    }
+
+    /// The same token after bytes in front of it were given up.
+    pub(crate) const fn moved(self, by: usize) -> Self {
+        let by = by as u32;
+        Self {
+            kind: self.kind,
+            end: self.end - by,
+            from: self.from - by,
+            to: self.to - by,
+        }
+    }
 }
 
 /// The result of a scan.
@@ -51,20 +87,59 @@ pub(crate) enum Scan {
     Bad(&'static str),
 }
 
+#[inline]
 const fn token(kind: Kind, end: usize, from: usize, to: usize) -> Scan {
-    Scan::Token(Token {
-        kind,
-        end,
-        from,
-        to,
-    })
+    Scan::Token(Token::new(kind, end, from..to))
+}
+
+/// The first byte from `at` on that cannot belong to a name: a blank, `/`, `>`, or the end of the buffer.
+#[inline]
+fn name_end(buf: &[u8], mut at: usize) -> usize {
+    while let Some(word) = word(buf, at) {
+        let blank = word.wrapping_sub(ONES * 0x21) & !word & HIGH;
+        let stop =
+            blank | zero_in(word ^ (ONES * b'>' as u64)) | zero_in(word ^ (ONES * b'/' as u64));
+        if stop != 0 {
+            return at + (stop.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    while buf
+        .get(at)
+        .is_some_and(|b| *b > b' ' && *b != b'/' && *b != b'>')
+    {
+        at += 1;
+    }
+    at
+}
+
+/// The next `<` from `at` on. Most texts are short, and a call for each would cost more than looking.
+#[inline]
+fn next_tag(buf: &[u8], at: usize) -> Option<usize> {
+    for step in 0..4 {
+        let Some(word) = word(buf, at + step * 8) else {
+            break;
+        };
+        let stop = zero_in(word ^ (ONES * b'<' as u64));
+        if stop != 0 {
+            return Some(at + step * 8 + (stop.trailing_zeros() / 8) as usize);
+        }
+    }
+    memchr::memchr(b'<', &buf[at..]).map(|len| at + len)
+}
+
+/// True if these bytes are a name.
+pub(crate) fn is_valid_name(name: &[u8]) -> bool {
+    name.first().is_some_and(|first| starts_name(*first))
+        && name.iter().all(|b| NAME[usize::from(*b)])
+        && (name.is_ascii() || std::str::from_utf8(name).is_ok())
 }
 
 const fn starts_name(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte == b':' || byte >= 0x80
 }
 
-/// The bytes a name may go on with. Above ASCII everything passes here; that it is UTF-8 is checked when a name is used.
+/// The bytes a name may go on with; above ASCII everything.
 static NAME: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -76,32 +151,56 @@ static NAME: [bool; 256] = {
     table
 };
 
-fn is_name(byte: u8) -> bool {
-    NAME[usize::from(byte)]
-}
-
 /// The token at `at`; `at` must lie inside the buffer.
+#[inline]
 pub(crate) fn scan(buf: &[u8], at: usize) -> Scan {
-    let rest = &buf[at..];
-    if rest[0] != b'<' {
-        // Most texts are the blanks between two tags.
-        let near = rest.iter().take(24).position(|b| *b == b'<');
-        return match near.or_else(|| memchr::memchr(b'<', rest)) {
-            Some(len) => token(Kind::Text, at + len, at, at + len),
+    if buf[at] != b'<' {
+        return match next_tag(buf, at) {
+            Some(end) => token(Kind::Text, end, at, end),
             None => Scan::More,
         };
     }
-    match rest.get(1) {
+    match buf.get(at + 1) {
         None => Scan::More,
-        Some(b'!') => scan_declaration(buf, at),
-        Some(b'?') => match find(rest, 2, b'?', b">") {
+        Some(b'/') => scan_end(buf, at),
+        Some(byte) if starts_name(*byte) => {
+            let to = name_end(buf, at + 2);
+            if buf.get(to) == Some(&b'>') {
+                return token(Kind::Start { empty: false }, to + 1, at + 1, to);
+            }
+            scan_start(buf, at + 1, to)
+        }
+        Some(byte) => scan_other(buf, at, *byte),
+    }
+}
+
+#[inline(never)]
+fn scan_other(buf: &[u8], at: usize, next: u8) -> Scan {
+    match next {
+        b'!' => scan_declaration(buf, at),
+        b'?' => match find(&buf[at..], 2, b'?', b">") {
             Some(len) => token(Kind::Instruction, at + len, at, at),
             None => Scan::More,
         },
-        Some(b'/') => scan_end(buf, at),
-        Some(byte) if starts_name(*byte) => scan_start(buf, at),
-        Some(_) => Scan::Bad("a `<` that begins no tag"),
+        _ => Scan::Bad("a `<` that begins no tag"),
     }
+}
+
+/// All tokens of a small document, from `at` on. What is not closed at its end is left out.
+pub(crate) fn tokens(buf: &[u8], at: usize) -> Result<Vec<Token>, &'static str> {
+    let mut tokens = Vec::new();
+    let mut at = at;
+    while at < buf.len() {
+        match scan(buf, at) {
+            Scan::Token(token) => {
+                at = token.end();
+                tokens.push(token);
+            }
+            Scan::More => break,
+            Scan::Bad(why) => return Err(why),
+        }
+    }
+    Ok(tokens)
 }
 
 /// Behind the first place from `from` on where `first` is followed by `then`.
@@ -167,12 +266,10 @@ fn scan_doctype(buf: &[u8], at: usize) -> Scan {
     Scan::More
 }
 
+#[inline]
 fn scan_end(buf: &[u8], at: usize) -> Scan {
     let from = at + 2;
-    let mut to = from;
-    while buf.get(to).is_some_and(|b| is_name(*b)) {
-        to += 1;
-    }
+    let to = name_end(buf, from);
     let mut end = to;
     while buf.get(end).is_some_and(u8::is_ascii_whitespace) {
         end += 1;
@@ -184,15 +281,10 @@ fn scan_end(buf: &[u8], at: usize) -> Scan {
     }
 }
 
-fn scan_start(buf: &[u8], at: usize) -> Scan {
-    let from = at + 1;
-    let mut to = from;
-    while buf.get(to).is_some_and(|b| is_name(*b)) {
-        to += 1;
-    }
+/// A start tag that has more than its name.
+fn scan_start(buf: &[u8], from: usize, to: usize) -> Scan {
     match buf.get(to) {
         None => return Scan::More,
-        Some(b'>') => return token(Kind::Start { empty: false }, to + 1, from, to),
         Some(b'/' | b' ' | b'\t' | b'\n' | b'\r') => {}
         Some(_) => return Scan::Bad("a character that no name may have"),
     }
@@ -250,7 +342,7 @@ impl Iterator for Attributes<'_> {
         }
         self.at = self.inside.len();
         let mut to = from;
-        while self.inside.get(to).is_some_and(|b| is_name(*b)) {
+        while self.inside.get(to).is_some_and(|b| NAME[usize::from(*b)]) {
             to += 1;
         }
         let equals = skip(to, self.inside);
@@ -287,15 +379,10 @@ mod tests {
         while at < buf.len() {
             let token = match scan(buf, at) {
                 Scan::Token(token) => token,
-                Scan::More if buf[at] != b'<' => Token {
-                    kind: Kind::Text,
-                    end: buf.len(),
-                    from: at,
-                    to: buf.len(),
-                },
+                Scan::More if buf[at] != b'<' => Token::new(Kind::Text, buf.len(), at..buf.len()),
                 Scan::More | Scan::Bad(_) => return Err(()),
             };
-            let inside = &xml[token.from..token.to];
+            let inside = &xml[token.inside()];
             match token.kind {
                 Kind::Text => out.push(('t', inside.to_owned())),
                 Kind::CData => out.push(('d', inside.to_owned())),
@@ -304,8 +391,8 @@ mod tests {
                 Kind::Doctype => out.push(('y', String::new())),
                 Kind::End => out.push(('e', inside.to_owned())),
                 Kind::Start { empty } => {
-                    let tail = token.end - if empty { 2 } else { 1 };
-                    let inner = &xml[token.to..tail];
+                    let tail = token.end() - if empty { 2 } else { 1 };
+                    let inner = &xml[token.inside().end..tail];
                     let mut text = inside.to_owned();
                     for attribute in Attributes::new(inner.as_bytes()) {
                         let (name, value) = attribute.map_err(|_| ())?;
@@ -314,7 +401,7 @@ mod tests {
                     out.push((if empty { 'm' } else { 's' }, text));
                 }
             }
-            at = token.end;
+            at = token.end();
         }
         Ok(out)
     }
@@ -427,14 +514,14 @@ mod tests {
                 );
             }
             assert!(
-                matches!(scan(whole.as_bytes(), 0), Scan::Token(token) if token.end == whole.len())
+                matches!(scan(whole.as_bytes(), 0), Scan::Token(token) if token.end() == whole.len())
             );
         }
     }
 
     #[test]
     fn what_is_no_markup_is_refused() {
-        for bad in ["< A>", "<1>", "<!A>", "</>", "</A b>", "<A\u{7}>", "<a=b>"] {
+        for bad in ["< A>", "<1>", "<!A>", "</>", "</A b>", "<A\u{7}>"] {
             assert!(matches!(scan(bad.as_bytes(), 0), Scan::Bad(_)), "{bad}");
         }
     }
