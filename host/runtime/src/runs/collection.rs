@@ -117,7 +117,7 @@ impl Collection<'_> {
                 Err(failure) => {
                     // Whatever was collected before the failure counts.
                     self.settle(on_its_way.take()).await?;
-                    attempt += 1;
+                    attempt += u32::from(!retry::is_limit(&failure));
                     if !self.survive(failure, attempt).await {
                         break;
                     }

@@ -1,6 +1,6 @@
 //! What to do about a failure: facts come from the plugin, decisions are made here.
 
-use crate::sandbox::{ErrorKind, PluginFailure};
+use crate::sandbox::{CallFailure, ErrorKind, PluginFailure};
 use std::time::Duration;
 
 /// Attempts from one cursor; each changes what is asked for.
@@ -12,6 +12,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The wait for a vendor who said "later" without saying when.
 const UNNAMED_WAIT: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Whether a failure says something about the vendor's budget and nothing about what was asked for. Such a one is no
+/// attempt: smaller pages would only need more of the calls that are missing.
+pub(crate) fn is_limit(failure: &CallFailure) -> bool {
+    matches!(failure, CallFailure::Plugin(failure) if failure.kind == ErrorKind::RateLimited)
+}
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
