@@ -45,9 +45,16 @@ pub(crate) struct Walk {
     pub(crate) page: u64,
     /// False once something listed was not accounted for.
     pub(crate) complete: bool,
+    /// Hosts that were stepped over because their answers ended early, since a page was last read to its end.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) cut_in_a_row: u32,
     /// A host of which the first detections are done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) host: Option<Inside>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// How a walk began.
@@ -158,6 +165,7 @@ mod tests {
             id_min: u64::MAX,
             page: 250,
             complete: true,
+            cut_in_a_row: 2,
             host: Some(Inside {
                 id: 9_137_434_378,
                 read: 3,

@@ -11,8 +11,12 @@ use crate::settings::Settings;
 use crate::view::View;
 use crate::walk::Session;
 
+/// A host alone on its page is tried so often before it is stepped over.
+const ATTEMPTS: u32 = 2;
 /// After so many hosts in a row whose answers ended early it is the server that cuts them, and not a host that spoils them.
-const CUT_IN_A_ROW: u64 = 3;
+const CUT_IN_A_ROW: u32 = 3;
+/// It is then given more time, so that a bad day of the server does not cost calls for each host of the estate.
+const PATIENT_ATTEMPTS: u32 = 10;
 
 impl<B: Body> Session<B> {
     /// True if the page could not be read because of one host, which was then stepped over.
@@ -41,9 +45,13 @@ impl<B: Body> Session<B> {
         };
         let read = read.filter(|id| *id >= position);
         let skipped = read.is_some_and(|id| batch.options.skip.contains(&id.to_string()));
-        let alone = page.size == 1 && batch.first_page && batch.attempt >= 2;
         let cut = matches!(error, PageError::Truncated);
-        let given_up = alone && !(cut && self.cut_in_a_row >= CUT_IN_A_ROW);
+        let attempts = if cut && walk.cut_in_a_row >= CUT_IN_A_ROW {
+            PATIENT_ATTEMPTS
+        } else {
+            ATTEMPTS
+        };
+        let given_up = page.size == 1 && batch.first_page && batch.attempt >= attempts;
         if !skipped && !given_up {
             return false;
         }
@@ -62,7 +70,7 @@ impl<B: Body> Session<B> {
                 "The host is on the list of hosts to leave out.",
             );
         } else {
-            self.cut_in_a_row += u64::from(cut);
+            walk.cut_in_a_row += u32::from(cut);
             let code = if cut {
                 "truncated-body"
             } else {

@@ -60,8 +60,6 @@ pub(crate) struct Session<B> {
     pub(crate) page: Option<OpenPage<B>>,
     pub(crate) memory: Memory,
     pub(crate) failure: Option<Fault>,
-    /// Hosts that were stepped over because their answers ended early, since a page was last read to its end.
-    pub(crate) cut_in_a_row: u64,
     pub(crate) tree: Tree,
     pub(crate) detection: Detection,
     pub(crate) scratch: String,
@@ -110,7 +108,6 @@ impl<B: Body> Session<B> {
             expected: None,
             page: None,
             failure: None,
-            cut_in_a_row: 0,
             tree: Tree::default(),
             detection: Detection::default(),
             scratch: String::new(),
@@ -148,6 +145,7 @@ impl<B: Body> Session<B> {
             id_min: 0,
             page: settings.hosts_per_page,
             complete: true,
+            cut_in_a_row: 0,
             host: None,
         });
     }
@@ -245,7 +243,7 @@ impl<B: Body> Session<B> {
         let (Some(page), Some(walk)) = (self.page.take(), self.cursor.walk.as_mut()) else {
             return Ok(false);
         };
-        self.cut_in_a_row = 0;
+        walk.cut_in_a_row = 0;
         batch.report.counters.pages += 1;
         no_start(walk, &mut batch.report);
         walk.page = page.size.saturating_mul(2).min(settings.hosts_per_page);
