@@ -89,6 +89,19 @@ impl Truth {
         self
     }
 
+    /// Checks the same, and passes over records of what the vendor has removed since.
+    pub fn check_what_is_left(&self, records: &[Value]) {
+        let left: Vec<Value> = records
+            .iter()
+            .filter(|record| {
+                let host = record["host"]["id"].as_str().unwrap_or_default();
+                self.hosts.contains_key(host)
+            })
+            .cloned()
+            .collect();
+        self.check(&left);
+    }
+
     /// The host with this place in the order of IDs.
     #[expect(
         clippy::expect_used,
