@@ -450,3 +450,25 @@ fn the_manifest_is_json_and_names_both_content_types() {
         .collect();
     assert_eq!(classes, ["qualys_hosts", "qualys_vulnerabilities"]);
 }
+
+#[test]
+fn a_host_or_detection_of_too_many_elements_is_set_aside_before_it_fills_memory() {
+    let many = "<A/>".repeat(60_000);
+    let (records, run) = read_hosts(&format!(
+        "<HOST><ID>1</ID></HOST><HOST><ID>2</ID>{many}</HOST><HOST><ID>3</ID></HOST>"
+    ));
+    assert_eq!(records.len(), 2);
+    assert_eq!(run.set_aside, [("2".to_owned(), "too-large".to_owned())]);
+    let bad = host_xml(
+        7,
+        &[
+            detection(1, "x"),
+            format!("<DETECTION>{many}</DETECTION>"),
+            detection(2, "x"),
+        ],
+    );
+    let (records, run) = read_detections(&(bad + &host_xml(8, &[detection(3, "x")])));
+    assert_eq!(run.set_aside, [("7".to_owned(), "too-large".to_owned())]);
+    assert!(records.iter().any(|record| record["host"]["id"] == "8"));
+    assert!(!run.complete);
+}
