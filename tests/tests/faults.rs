@@ -1,4 +1,5 @@
 //! Faults of the vendor and of the way to it: what is damaged is never taken for whole, and whatever passes leaves no trace.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use connector_runtime::runs::{Ledger, RunOutcome};
 use connector_runtime::sandbox::ErrorKind;

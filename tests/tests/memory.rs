@@ -1,4 +1,5 @@
 //! Memory: whatever one host holds, the component reads it in the same few megabytes, and all of it arrives.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use connector_runtime::runs::Ledger;
 use connector_runtime::testing::Bench;

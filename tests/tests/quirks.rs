@@ -2,6 +2,7 @@
 //!
 //! The simulated server shows the oddity, and the records are compared with what its estate really holds, element by
 //! element: nothing lost, nothing twice, every text intact, or repaired as documented and counted.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use bytes::Bytes;
 use connector_runtime::egress::UpstreamError;

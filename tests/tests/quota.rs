@@ -1,4 +1,5 @@
 //! Limits of the vendor and of the way to it: every wait is obeyed, none is longer than allowed, and no call is one too many.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use connector_runtime::Limits;
 use connector_runtime::runs::{Ledger, RunOutcome};

@@ -1,5 +1,6 @@
 //! Sign-in and settings: one refused login is one call, secrets stay where they belong, and mistakes are found before
 //! anything is sent, all at once.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use connector_runtime::runs::{RunError, RunOutcome, StartError};
 use connector_runtime::sandbox::{ErrorKind, Outcome};

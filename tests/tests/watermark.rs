@@ -1,4 +1,5 @@
 //! The watermark: what an increment asks for, and when it must not move, so that nothing is missed for good.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use bytes::Bytes;
 use connector_runtime::egress::{UpstreamError, body_of};
@@ -309,8 +310,6 @@ async fn a_walk_that_was_interrupted_goes_on_and_what_changed_meanwhile_arrives_
     assert_eq!(ledger.outcome, RunOutcome::Postponed);
     assert_eq!(watermark(&bench), None, "the walk has not ended");
     // Behind the position and in front of it.
-    let id = |place: usize| Truth::of(&vendor).host_id(place);
-    let changed = [id(2), id(9), id(20)];
     for place in [2, 9, 20] {
         assert!(vendor.simulator.process(place));
     }
@@ -322,11 +321,6 @@ async fn a_walk_that_was_interrupted_goes_on_and_what_changed_meanwhile_arrives_
         Some(START),
         "the time at which the walk began"
     );
-    Truth::of(&vendor)
-        .without(&changed)
-        .hosts
-        .keys()
-        .for_each(|id| assert!(!changed.contains(id)));
     bench.clock().advance(Duration::from_secs(3600));
     let ledger = collect(&mut bench).await;
     done(&ledger);
