@@ -13,6 +13,8 @@ const SLACK_BYTES: u64 = 1 << 20;
 const SLACK_MS: u64 = 2_000;
 /// The list of hosts in a report ends the batch at this size.
 const SEEN_BYTES: usize = 1 << 20;
+/// Hosts bound the requests of one call (64 is common). Half of that leaves room for what isolation asks, and for a stricter host.
+const PAGES_PER_BATCH: u32 = 32;
 
 /// What one batch is asked for.
 #[derive(Debug, Clone, Default)]
@@ -96,13 +98,17 @@ pub(crate) struct BatchState {
     pub(crate) max_bytes: u64,
     pub(crate) deadline: u64,
     pub(crate) progress: bool,
+    /// Pages opened in this call; a question of isolation counts as one.
+    pub(crate) opened: u32,
     /// The first page of this call is the one that `attempt` counts for.
     pub(crate) first_page: bool,
 }
 
 impl BatchState {
-    pub(crate) fn reached<E: Environment>(&self, environment: &E) -> bool {
-        self.outbox.total_items >= self.max_items
+    /// True where a batch ends between two hosts. `page_open`: going on costs no request.
+    pub(crate) fn reached<E: Environment>(&self, environment: &E, page_open: bool) -> bool {
+        (!page_open && self.opened >= PAGES_PER_BATCH)
+            || self.outbox.total_items >= self.max_items
             || self.outbox.total_bytes >= self.max_bytes
             || self.report.seen_bytes >= SEEN_BYTES
             || environment.monotonic_ms() >= self.deadline

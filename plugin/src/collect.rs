@@ -47,6 +47,7 @@ pub(crate) fn batch<E: Environment>(
             .monotonic_ms()
             .saturating_add(request.soft_deadline_ms),
         progress: false,
+        opened: 0,
         first_page: true,
         options,
     };
@@ -121,7 +122,7 @@ fn run<E: Environment>(
             let full = if inside(session) {
                 batch.far_beyond(environment)
             } else {
-                batch.reached(environment)
+                batch.reached(environment, session.page.is_some())
             };
             if full {
                 session.pause(environment, batch);

@@ -63,8 +63,8 @@ pub struct Response<B> {
 /// Why a request or a body could not be carried.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TransportError {
-    /// The host's egress refused the request.
-    #[error("the host did not let the request out: {0}")]
+    /// The host refused the request; what it says about why.
+    #[error("the host refused the request ({0})")]
     Denied(String),
     /// A time limit passed.
     #[error("the time limit passed: {0}")]

@@ -287,9 +287,11 @@ fn broken(error: &dyn std::fmt::Debug) -> TransportError {
 
 fn failure(code: &ErrorCode) -> TransportError {
     match code {
-        ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => {
-            TransportError::Denied("the request is not covered by the connector's grant".to_owned())
+        ErrorCode::HttpRequestDenied => TransportError::Denied("HTTP-request-denied".to_owned()),
+        ErrorCode::DestinationIpProhibited => {
+            TransportError::Denied("destination-IP-prohibited".to_owned())
         }
+        ErrorCode::DestinationIpProhibited => TransportError::Denied(format!("{code:?}")),
         ErrorCode::InternalError(Some(text)) => TransportError::Connection(text.clone()),
         ErrorCode::DnsTimeout
         | ErrorCode::ConnectionTimeout

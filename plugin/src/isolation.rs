@@ -55,7 +55,8 @@ impl<B: Body> Session<B> {
         if !skipped && !given_up {
             return false;
         }
-        let Some(id) = read.or_else(|| self.ask_for_id(environment, settings, position)) else {
+        let Some(id) = read.or_else(|| self.ask_for_id(environment, settings, batch, position))
+        else {
             return false;
         };
         self.page = None;
@@ -94,6 +95,7 @@ impl<B: Body> Session<B> {
         &mut self,
         environment: &mut E,
         settings: &Settings,
+        batch: &mut BatchState,
         position: u64,
     ) -> Option<u64> {
         let after = self.cursor.walk.as_ref()?.after.clone();
@@ -107,6 +109,7 @@ impl<B: Body> Session<B> {
                 after,
             },
         );
+        batch.opened += 1;
         let root = Endpoint::Hosts.root();
         let answer = client::small(environment, &request, root, Endpoint::Hosts.label()).ok()?;
         self.tree.parse_document(&answer).ok()?;

@@ -116,6 +116,8 @@ pub(crate) const SETTINGS_ADVICE: &str =
     "Check the API versions and the extra parameters in the advanced settings.";
 pub(crate) const LATER_ADVICE: &str =
     "It usually passes by itself; collection goes on from where it stands.";
+const DENIED_ADVICE: &str = "The run's ledger says why (`refused`): the request is outside of the connector's grant, the address is not allowed, or a limit \
+    of the host was reached.";
 pub(crate) const LIMIT_ADVICE: &str = "It passes by itself. If it happens often, look at the subscription's API limits and what else uses them.";
 
 pub(crate) fn by_code(answer: &Return, status: u16) -> Fault {
@@ -268,7 +270,7 @@ pub(crate) fn transport_fault(error: &TransportError) -> Fault {
             FaultKind::Forbidden,
             "egress-denied",
             shorten(&error.to_string()),
-            "Compare the connector's grant with the address in qualys_url.",
+            DENIED_ADVICE,
         ),
         TransportError::Timeout(_) => Fault::new(
             FaultKind::Unavailable,

@@ -154,7 +154,7 @@ impl<B: Body> Session<B> {
         &mut self,
         environment: &mut E,
         settings: &Settings,
-        batch: &BatchState,
+        batch: &mut BatchState,
     ) -> Result<(), Fault> {
         let Some(walk) = self.cursor.walk.as_mut() else {
             return Ok(());
@@ -168,6 +168,7 @@ impl<B: Body> Session<B> {
             after: walk.after.clone(),
         };
         let request = request::page(settings, self.endpoint, &page);
+        batch.opened += 1;
         let reader = client::open(
             environment,
             &request,

@@ -395,6 +395,19 @@ fn a_test_makes_one_small_call_for_each_thing_and_tells_each_result() {
 }
 
 #[test]
+fn a_request_that_the_host_refused_sends_the_reader_to_the_ledger() {
+    let server: Server = Box::new(|_| Err(TransportError::Denied("HttpRequestDenied".to_owned())));
+    let fault = Host::new("hosts", server).batch(0).expect_err("a refusal");
+    assert_eq!(
+        (fault.kind, fault.code.as_str()),
+        (FaultKind::Forbidden, "egress-denied")
+    );
+    assert!(fault.message.contains("the host refused the request"));
+    assert!(fault.advice.contains("ledger") && fault.advice.contains("`refused`"));
+    assert!(!fault.message.contains("grant"), "one cause among several");
+}
+
+#[test]
 fn a_refused_login_makes_exactly_one_call() {
     let (checks, calls) = tested(|_| {
         Answer::status(

@@ -727,3 +727,59 @@ fn the_walks_start_is_the_time_of_a_record_that_has_none() {
     host.run();
     assert_eq!(host.records()[0].time_ms, NOW_MS);
 }
+
+/// Requests of each call until the walk ends.
+fn requests_of_each_call(host: &mut Host) -> Vec<usize> {
+    let mut calls = Vec::new();
+    loop {
+        let more = host.batch(0).expect("a batch").more;
+        calls.push(host.requests().len());
+        if !more {
+            return calls;
+        }
+        assert!(calls.len() < 100);
+    }
+}
+
+#[test]
+fn a_call_makes_no_more_requests_than_a_host_allows_however_small_the_pages_are() {
+    let estate = estate(100, 1);
+    let mut host = Host::new("vulnerabilities", serve(&estate)).with("hosts_per_page", json!(1));
+    assert_eq!(requests_of_each_call(&mut host), [32, 32, 32, 4]);
+    assert_eq!(keys(&host.records()), undisturbed(&estate));
+    // Hosts that are stepped over cost requests as well.
+    let inner = estate.clone();
+    let server: Server = Box::new(move |request| {
+        Answer::ok(estate_page(&inner, request).replace("</ID><IP>", "</ID><IP <"))
+    });
+    let mut host = Host::new("vulnerabilities", server).with("hosts_per_page", json!(1));
+    let all: Vec<String> = (1..=100).map(|host| (host * 10).to_string()).collect();
+    host.options = json!({ "skip": all });
+    // The last page has no host any more.
+    assert_eq!(requests_of_each_call(&mut host), [32, 32, 32, 5]);
+}
+
+#[test]
+fn the_question_for_an_id_counts_as_a_page_of_the_call() {
+    let estate = estate(100, 1);
+    let inner = estate.clone();
+    let server: Server = Box::new(move |request| {
+        if parameter(request, "details") == Some("None") {
+            return Answer::ok(page("HOST_LIST_OUTPUT", "", "<ID_SET><ID>10</ID></ID_SET>"));
+        }
+        Answer::ok(estate_page(&inner, request).replace("<HOST><ID>10</ID>", "<HOST><<ID>10</ID>"))
+    });
+    let mut host = Host::new("vulnerabilities", server).with("hosts_per_page", json!(1));
+    let batch = host.batch(2).expect("a host is stepped over");
+    assert_eq!((batch.emitted, batch.complete), (30, false));
+    assert_eq!(host.requests().len(), 32);
+}
+
+#[test]
+fn the_last_page_of_a_call_is_read_to_its_end() {
+    let estate = estate(70, 1);
+    let mut host = Host::new("vulnerabilities", serve(&estate)).with("hosts_per_page", json!(2));
+    assert_eq!(host.batch(0).expect("a batch").emitted, 64);
+    assert_eq!(host.requests().len(), 32);
+    assert_eq!(requests_of_each_call(&mut host), [3]);
+}
