@@ -1,4 +1,5 @@
 //! The main job: everything that Qualys lists becomes a durable record, once.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use connector_runtime::runs::{Ledger, RunOutcome};
 use connector_runtime::testing::Bench;

@@ -128,3 +128,17 @@ fn the_documents_of_a_batch_have_schemas_that_say_no() {
     assert_valid(&options, &json!({"full": true}));
     assert!(!options.is_valid(&json!({"full": "yes"})));
 }
+
+#[test]
+fn the_readme_shows_exactly_the_imports_that_are_linked() {
+    let readme = include_str!("../../README.md");
+    let shown: Vec<&str> = readme
+        .lines()
+        .filter(|line| line.starts_with("| `wasi:") || line.starts_with("| `interflow:"))
+        .collect();
+    let linked: Vec<String> = imports::OFFERED
+        .iter()
+        .map(|(name, behind)| format!("| `{name}` | {behind} |"))
+        .collect();
+    assert_eq!(shown, linked);
+}
