@@ -28,11 +28,7 @@ use bindings::exports::interflow::connector::connector::{
 use bindings::interflow::connector::types::ErrorKind;
 use bindings::interflow::connector::{cache, log, sink};
 
-#[expect(
-    unsafe_code,
-    clippy::allow_attributes_without_reason,
-    reason = "written by the generator from the contract"
-)]
+#[expect(unsafe_code, reason = "written by the generator from the contract")]
 mod bindings {
     wit_bindgen::generate!({ path: "../wit", world: "plugin" });
     use super::Component;
@@ -85,9 +81,7 @@ impl Guest for Component {
         _cursor: Option<Cursor>,
         _max_parts: u32,
     ) -> Result<Option<Split>, Error> {
-        with(|connector| connector.plan())
-            .map(|_| None)
-            .map_err(error)
+        with(Connector::plan).map(|_| None).map_err(error)
     }
 
     fn collect_batch(request: BatchRequest) -> Result<Batch, Error> {
@@ -291,7 +285,6 @@ fn failure(code: &ErrorCode) -> TransportError {
         ErrorCode::DestinationIpProhibited => {
             TransportError::Denied("destination-IP-prohibited".to_owned())
         }
-        ErrorCode::DestinationIpProhibited => TransportError::Denied(format!("{code:?}")),
         ErrorCode::InternalError(Some(text)) => TransportError::Connection(text.clone()),
         ErrorCode::DnsTimeout
         | ErrorCode::ConnectionTimeout
