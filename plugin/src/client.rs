@@ -8,9 +8,7 @@ use crate::environment::{Body, Request, Response, Transport};
 use crate::fault::{Fault, FaultKind, shorten};
 use crate::page::{PageError, PageReader};
 use crate::request::Endpoint;
-use crate::verdict::{
-    Return, by_code, by_status, header_wait, page_fault, secure_ips, transport_fault,
-};
+use crate::verdict::{self, Return, by_code, by_status, header_wait, secure_ips, transport_fault};
 
 /// As much of an answer that is no page as is looked at.
 const EXCERPT: usize = 64 << 10;
@@ -114,7 +112,7 @@ fn no_page<B: Body>(page: &mut PageReader<B>, error: &PageError, status: u16) ->
     let fault = if contains(excerpt, SECURE_IPS) {
         secure_ips()
     } else {
-        page_fault(error)
+        verdict::no_page(error, excerpt)
     };
     fault.with_status(status)
 }
@@ -266,6 +264,26 @@ mod tests {
                 "{body}"
             );
         }
+    }
+
+    #[test]
+    fn a_page_of_html_is_known_by_its_title_and_by_nothing_else_of_it() {
+        let page = "<!DOCTYPE html>\n<html><head><meta charset=utf-8><title>Sign in\nto the network</title></head><body><p>secret</body></html>";
+        let fault = fault(200, page, &[]);
+        assert_eq!(
+            fault.message,
+            "The answer is not the XML of a Qualys API. It is titled \"Sign in to the network\"."
+        );
+    }
+
+    #[test]
+    fn an_error_with_bytes_that_are_not_utf_8_is_repaired_and_read() {
+        let bytes = b"<SIMPLE_RETURN><RESPONSE><CODE>1905</CODE><TEXT>caf\xE9 & bar</TEXT></RESPONSE></SIMPLE_RETURN>";
+        let answer = Return::read(bytes).expect("an error");
+        assert_eq!(
+            (answer.code.as_str(), answer.text.as_str()),
+            ("1905", "caf\u{e9} & bar")
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Facts only. What to do about them (wait, try again, stop) is the host's decision.
 //!
-//! Never here: the body of an answer. Qualys' CODE and TEXT are all that is quoted, shortened.
+//! Never here: the body of an answer. Qualys' CODE and TEXT, and the title of a page of HTML, are all that is quoted, shortened.
 
 use thiserror::Error;
 

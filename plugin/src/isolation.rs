@@ -4,11 +4,11 @@
 
 use crate::batch::BatchState;
 use crate::client;
+use crate::document::{Document, Element};
 use crate::environment::{Body, Environment};
 use crate::page::PageError;
 use crate::request::{self, Endpoint, Page};
 use crate::settings::Settings;
-use crate::view::View;
 use crate::walk::Session;
 
 /// A host alone on its page is tried so often before it is stepped over.
@@ -112,10 +112,11 @@ impl<B: Body> Session<B> {
         batch.opened += 1;
         let root = Endpoint::Hosts.root();
         let answer = client::small(environment, &request, root, Endpoint::Hosts.label()).ok()?;
-        self.tree.parse_document(&answer).ok()?;
-        let view = View::new(&self.tree, &answer, &[], &[]);
-        let set = view.descendants(b"ID_SET").next()?;
-        let first = view.children(set).find_map(|element| view.text(element))?;
+        let document = Document::read(&answer)?;
+        let first = document
+            .children_of("ID_SET")
+            .flatten()
+            .find_map(Element::text)?;
         let first = first.split('-').next()?.trim().parse::<u64>().ok()?;
         (first >= position).then_some(first)
     }

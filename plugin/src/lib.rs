@@ -1,7 +1,7 @@
 //! Qualys connector: hosts and vulnerability detections of a Qualys subscription, as records.
 //!
 //! The way of the data is the order in which to read the modules: `settings` with `address`, and `manifest` (what an operator can say);
-//! `request` (the parameters of each call); `client` and `verdict` (answers, and what an answer means that is no page); `page` and `window` over
+//! `request` (the parameters of each call); `client` and `verdict` over `document` (answers, and what an answer means that is no page); `page` and `window` over
 //! `xml`, `text`, `long_text` and `bytes` (a page read as a stream, host by host); `tree`, `view` and `object` over `elements` (elements as JSON); `hosts` and
 //! `detections` (records); `memory` (what was emitted before); `cursor`, `walk`, `reading`, `isolation` and `collect` (the walk, with `batch`,
 //! `outbox` and `report`); `probe` (the test of a connection); `connector` (the five calls of the contract).
@@ -16,6 +16,7 @@ mod collect;
 mod connector;
 mod cursor;
 mod detections;
+mod document;
 mod elements;
 pub mod environment;
 mod fault;

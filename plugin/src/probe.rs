@@ -3,10 +3,11 @@
 //! After a refused login nothing else is tried, because refused logins lock accounts.
 
 use crate::client;
-use crate::environment::{Environment, Transport};
+use crate::environment::{Environment, Level, Transport};
 use crate::fault::{Fault, FaultKind};
 use crate::request;
 use crate::settings::Settings;
+use crate::verdict;
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,11 @@ pub(crate) fn run<E: Environment>(environment: &mut E, settings: &Settings) -> V
         &request::about(settings),
         "ABOUT",
         "/msp/about.php",
-    );
+    )
+    .and_then(|answer| verdict::version(&answer));
+    if let Ok(version) = &about {
+        environment.log(Level::Info, &format!("Qualys answers, version {version}."));
+    }
     let mut checks = vec![check(
         "about",
         "Qualys answers and accepts the login",
@@ -86,7 +91,7 @@ fn probe<T: Transport>(
     )
 }
 
-fn check(id: &str, label: &str, answer: Result<Vec<u8>, Fault>) -> Check {
+fn check<T>(id: &str, label: &str, answer: Result<T, Fault>) -> Check {
     let error = answer.err();
     let outcome = match &error {
         None => Outcome::Passed,

@@ -128,18 +128,6 @@ impl Tree {
         Ok(())
     }
 
-    /// Builds a small document, such as an error.
-    pub(crate) fn parse_document(&mut self, buf: &[u8]) -> Result<(), &'static str> {
-        let from = memchr::memchr(b'<', buf).ok_or("no element")?;
-        let tokens = xml::tokens(buf, from)?;
-        let piece = Piece {
-            bytes: from..buf.len(),
-            tokens: 0..tokens.len(),
-        };
-        let source = (buf, tokens.as_slice(), &[][..]);
-        self.parse(source, &[piece], (Class::Open, false), &mut Unknown::new())
-    }
-
     fn begin(
         &mut self,
         buf: &[u8],

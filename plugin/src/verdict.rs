@@ -3,11 +3,10 @@
 //! Qualys' CODE comes first, whatever the HTTP status: errors arrive with 200, and 409 means several things. Only where no CODE can be read does
 //! the status decide.
 
+use crate::document::{self, Document, Element};
 use crate::environment::TransportError;
 use crate::fault::{Fault, FaultKind, shorten};
 use crate::page::PageError;
-use crate::tree::Tree;
-use crate::view::View;
 
 /// What a return document says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,46 +19,48 @@ pub(crate) struct Return {
 impl Return {
     /// `SIMPLE_RETURN`, or the older `GENERIC_RETURN`; `None` for anything else.
     pub(crate) fn read(excerpt: &[u8]) -> Option<Self> {
-        let mut tree = Tree::default();
-        tree.parse_document(excerpt).ok()?;
-        let view = View::new(&tree, excerpt, &[], &[]);
-        let text = |name: &'static [u8]| {
-            view.descendants(name)
-                .find_map(|element| view.text(element))
-        };
-        match view.name(view.root()) {
-            b"SIMPLE_RETURN" => {}
-            b"GENERIC_RETURN" => {
-                let number = view
-                    .descendants(b"RETURN")
-                    .find_map(|element| view.attribute(element, b"number"));
-                let code = text(b"CODE").or(number).unwrap_or_else(|| "999".into());
-                let said = text(b"TEXT")
-                    .or_else(|| text(b"RETURN"))
-                    .unwrap_or_default();
-                return Some(Self {
-                    code: code.trim().to_owned(),
-                    text: shorten(&said),
-                    wait_seconds: None,
-                });
+        let document = Document::read(excerpt)?;
+        let text = |name| document.text(name).unwrap_or_default();
+        match document.root() {
+            "SIMPLE_RETURN" => {
+                let said = text("TEXT");
+                let wait = document.children_of("ITEM").find_map(wait_of_item);
+                Some(Self {
+                    code: text("CODE").to_owned(),
+                    wait_seconds: wait.or_else(|| wait_in(said)),
+                    text: shorten(said),
+                })
             }
-            _ => return None,
+            "GENERIC_RETURN" => {
+                let number = document
+                    .all("RETURN")
+                    .find_map(|element| element.attribute("number"));
+                let said = document.text("TEXT").unwrap_or_else(|| text("RETURN"));
+                Some(Self {
+                    code: document.text("CODE").or(number).unwrap_or("999").to_owned(),
+                    text: shorten(said),
+                    wait_seconds: None,
+                })
+            }
+            _ => None,
         }
-        let wait = view.descendants(b"ITEM").find_map(|item| {
-            let part = |name: &[u8]| {
-                view.child(item, name)
-                    .and_then(|element| view.text(element))
-            };
-            (part(b"KEY")?.trim() == "SECONDS_TO_WAIT")
-                .then(|| part(b"VALUE")?.trim().parse().ok())?
-        });
-        let said = text(b"TEXT").unwrap_or_default();
-        Some(Self {
-            code: text(b"CODE").unwrap_or_default().trim().to_owned(),
-            wait_seconds: wait.or_else(|| wait_in(&said)),
-            text: shorten(&said),
-        })
     }
+}
+
+/// The value of an item whose key says that it is a wait.
+fn wait_of_item<'a>(parts: impl Iterator<Item = &'a Element>) -> Option<u64> {
+    let (mut key, mut value) = (None, None);
+    for part in parts {
+        match part.name() {
+            "KEY" => key = key.or(part.text()),
+            "VALUE" => value = value.or(part.text()),
+            _ => {}
+        }
+    }
+    value
+        .filter(|_| key == Some("SECONDS_TO_WAIT"))?
+        .parse()
+        .ok()
 }
 
 /// `another 12 minutes and 5 seconds`, in seconds.
@@ -326,4 +327,24 @@ pub(crate) fn page_fault(error: &PageError) -> Fault {
         .map(|first| first.to_uppercase().chain(chars).collect())
         .unwrap_or(message);
     Fault::new(FaultKind::Malformed, code, message, advice)
+}
+
+/// The fault of an answer that does not begin like a page; a page of HTML is known by its title.
+pub(crate) fn no_page(error: &PageError, excerpt: &[u8]) -> Fault {
+    let mut fault = page_fault(error);
+    if *error == PageError::NotXml
+        && let Some(title) = document::title(excerpt)
+    {
+        fault.message = shorten(&format!("{} It is titled \"{title}\".", fault.message));
+    }
+    fault
+}
+
+/// What `/msp/about.php` says about the version of the platform.
+pub(crate) fn version(about: &[u8]) -> Result<String, Fault> {
+    let document = Document::read(about).filter(|document| document.root() == "ABOUT");
+    let document = document.ok_or_else(|| page_fault(&PageError::NotXml))?;
+    Ok(shorten(
+        document.text("WEB-VERSION").unwrap_or("without a number"),
+    ))
 }

@@ -1,8 +1,9 @@
 //! XML tokens: where a tag, a text, a CDATA section or a comment ends in a buffer.
 //!
 //! One grammar for everything that reads a page: the window that looks for complete hosts and the tree that is made of them use this same
-//! function, so they cannot disagree about where something ends. (A library reader would need the window as well, and refuses
-//! bytes that are not UTF-8 instead of letting them be repaired; the tests compare this one with quick-xml.)
+//! function, so they cannot disagree about where something ends. It is our own, where small documents are read with quick-xml, because bytes that are
+//! not UTF-8 have to be repaired instead of refused, a text of hundreds of megabytes may never be held whole, and the end of what
+//! the window holds must be found while bytes still arrive. A test compares its tokens with quick-xml's.
 //!
 //! Names are only delimited here; whether their characters may stand in a name is asked where an unknown one is used ([`is_valid_name`]).
 //!
@@ -184,23 +185,6 @@ fn scan_other(buf: &[u8], at: usize, next: u8) -> Scan {
         },
         _ => Scan::Bad("a `<` that begins no tag"),
     }
-}
-
-/// All tokens of a small document, from `at` on. What is not closed at its end is left out.
-pub(crate) fn tokens(buf: &[u8], at: usize) -> Result<Vec<Token>, &'static str> {
-    let mut tokens = Vec::new();
-    let mut at = at;
-    while at < buf.len() {
-        match scan(buf, at) {
-            Scan::Token(token) => {
-                at = token.end();
-                tokens.push(token);
-            }
-            Scan::More => break,
-            Scan::Bad(why) => return Err(why),
-        }
-    }
-    Ok(tokens)
 }
 
 /// Behind the first place from `from` on where `first` is followed by `then`.

@@ -408,6 +408,18 @@ fn a_request_that_the_host_refused_sends_the_reader_to_the_ledger() {
 }
 
 #[test]
+fn an_about_that_is_no_whole_document_does_not_pass() {
+    for about in [
+        "<ABOUT><WEB-VERSION>10.40",
+        "<ABOUT><WEB-VERSION></ABOUT>",
+        "<ABOUT",
+    ] {
+        let (checks, _) = tested(move |_| Answer::ok(about));
+        assert_eq!(checks[0].1, Outcome::Failed, "{about}");
+    }
+}
+
+#[test]
 fn a_refused_login_makes_exactly_one_call() {
     let (checks, calls) = tested(|_| {
         Answer::status(
