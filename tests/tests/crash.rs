@@ -182,7 +182,13 @@ fn two_processes_never_share_a_data_directory() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    sim.next_request().unwrap();
+    // The lock with its owner's number in it: from now on the directory is taken.
+    while std::fs::read_to_string(site.path().join("lock"))
+        .unwrap_or_default()
+        .is_empty()
+    {
+        std::thread::yield_now();
+    }
     let second = site.run(&["collect", "qualys.toml"]).unwrap();
     first.kill().unwrap();
     first.wait().unwrap();
