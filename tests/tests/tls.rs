@@ -1,0 +1,51 @@
+//! TLS: certificates are checked, and an operator's own authority is trusted when it is configured.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use tests::process::{SimProcess, Site};
+
+const HOST: &str = env!("CARGO_BIN_EXE_host-under-test");
+const SIM: &str = env!("CARGO_BIN_EXE_sim-under-test");
+
+fn simulator(ca: &str) -> SimProcess {
+    let options = [
+        "--hosts",
+        "20",
+        "--detections",
+        "3",
+        "--tls",
+        "--ca-out",
+        ca,
+    ];
+    SimProcess::start(SIM, &options).unwrap()
+}
+
+#[test]
+fn an_own_authority_is_trusted_when_the_operator_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    let sim = simulator(ca.to_str().unwrap());
+    assert!(sim.address.starts_with("https://"), "{}", sim.address);
+    let site = Site::new(HOST, &sim.address, "").unwrap();
+    std::fs::copy(&ca, site.path().join("ca.pem")).unwrap();
+    let host = site.path().join("host.toml");
+    std::fs::write(host, "[network]\nca_file = \"ca.pem\"\n").unwrap();
+
+    let output = site.run(&["collect", "qualys.toml"]).unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    assert_eq!(site.export("scans").unwrap().len(), 60);
+}
+
+#[test]
+fn an_unknown_authority_is_refused_and_nothing_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    let sim = simulator(ca.to_str().unwrap());
+    let site = Site::new(HOST, &sim.address, "").unwrap();
+    let output = site.run(&["test", "qualys.toml"]).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(sim.logged().is_empty());
+}
