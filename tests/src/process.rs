@@ -59,9 +59,29 @@ impl SimProcess {
     /// Waits for the simulator to log one more request.
     ///
     /// # Errors
-    /// If it has ended.
+    /// If it has ended, or nobody asks it anything any more.
     pub fn next_request(&self) -> std::io::Result<Value> {
-        self.requests.recv().map_err(std::io::Error::other)
+        // Only so that a test whose run ended early fails instead of hanging.
+        let patience = std::time::Duration::from_secs(120);
+        self.requests
+            .recv_timeout(patience)
+            .map_err(std::io::Error::other)
+    }
+
+    /// Waits for the simulator to log one more request, or for `run` to end by itself. False if it ended.
+    ///
+    /// # Errors
+    /// If the state of `run` cannot be asked for.
+    pub fn next_request_of(&self, run: &mut Child) -> std::io::Result<bool> {
+        loop {
+            if self.requests.try_recv().is_ok() {
+                return Ok(true);
+            }
+            if run.try_wait()?.is_some() {
+                return Ok(false);
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Requests logged since the last look.
@@ -136,6 +156,43 @@ impl Site {
             folder,
             program: program.as_ref().to_owned(),
         })
+    }
+
+    /// Makes the host commit every `items` records, so that a walk has many places to be stopped at.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn commit_every(&self, items: u32) -> std::io::Result<()> {
+        let text = format!("[limits]\nbatch_items = {items}\n");
+        std::fs::write(self.folder.path().join("host.toml"), text)
+    }
+
+    /// The stored cursor of a content type, if something has been committed.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn cursor(&self, content_type: &str) -> rusqlite::Result<Option<Value>> {
+        let path = self.folder.path().join("journal.sqlite");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let database = rusqlite::Connection::open(path)?;
+        let mut rows = database
+            .prepare("SELECT cursor FROM cursors WHERE content_type = ?1 AND cursor IS NOT NULL")?;
+        let mut cursors = rows.query_map([content_type], |row| row.get::<_, String>(0))?;
+        let cursor = cursors.next().transpose()?;
+        Ok(cursor.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Where the walk over a content type was stopped: the host that it goes on from; `None` if it is not under way.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn stopped_at(&self, content_type: &str) -> rusqlite::Result<Option<u64>> {
+        let cursor = self.cursor(content_type)?;
+        Ok(cursor
+            .and_then(|cursor| cursor["walk"]["id_min"].as_u64())
+            .filter(|id| *id > 0))
     }
 
     /// Where it lies.

@@ -108,3 +108,17 @@ async fn small_pages_bring_the_same_records_as_large_ones() {
     };
     assert_eq!(keys(&large), keys(&small));
 }
+
+#[tokio::test]
+async fn batches_smaller_than_a_host_bring_every_record() {
+    let vendor = Vendor::with("--hosts 20 --detections 40");
+    let limits = connector_runtime::Limits {
+        batch_items: 5,
+        ..connector_runtime::Limits::default()
+    };
+    let mut bench = vendor.bench().limits(limits).open().await.unwrap();
+    done(&bench.collect().await.unwrap());
+    let records = bench.records().unwrap();
+    assert_eq!(count(&records, "qualys_vulnerabilities"), 800);
+    assert_eq!(ids(&records).len(), 820);
+}

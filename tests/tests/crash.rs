@@ -54,7 +54,7 @@ fn collect(site: &Site) {
 fn fifty_kills_at_random_moments_leave_exactly_the_records_of_an_undisturbed_run() {
     let options = [
         "--hosts",
-        "300",
+        "240",
         "--detections",
         "12",
         "--rate-limit",
@@ -66,11 +66,13 @@ fn fifty_kills_at_random_moments_leave_exactly_the_records_of_an_undisturbed_run
     let undisturbed = Site::new(HOST, &sim.address, settings).unwrap();
     collect(&undisturbed);
     let expected = undisturbed.export("syslog").unwrap();
-    assert_eq!(expected.len(), 300 * 13);
+    assert_eq!(expected.len(), 240 * 13);
     sim.logged();
 
     let site = Site::new(HOST, &sim.address, settings).unwrap();
+    site.commit_every(6).unwrap();
     let mut dice = Dice(7);
+    let mut places = BTreeSet::new();
     for _ in 0..50 {
         let mut run = site
             .command(&["collect", "qualys.toml"])
@@ -79,8 +81,10 @@ fn fifty_kills_at_random_moments_leave_exactly_the_records_of_an_undisturbed_run
             .spawn()
             .unwrap();
         // The moment: some request has been answered, and a random piece of work later.
-        for _ in 0..=dice.below(4) {
-            sim.next_request().unwrap();
+        for _ in 0..=dice.below(8) {
+            if !sim.next_request_of(&mut run).unwrap() {
+                break;
+            }
         }
         for _ in 0..dice.below(200_000) {
             std::hint::spin_loop();
@@ -88,7 +92,23 @@ fn fifty_kills_at_random_moments_leave_exactly_the_records_of_an_undisturbed_run
         run.kill().unwrap();
         run.wait().unwrap();
         sim.logged();
+        for content_type in ["hosts", "vulnerabilities"] {
+            let place = site.stopped_at(content_type).unwrap();
+            places.extend(place.map(|id| (content_type, id)));
+        }
     }
+    // Otherwise this would be fifty fresh starts, and prove nothing about going on.
+    let of = |name| {
+        places
+            .iter()
+            .filter(|(content_type, _)| *content_type == name)
+            .count()
+    };
+    assert!(
+        places.len() >= 20,
+        "stopped in the middle of a walk at {places:?}"
+    );
+    assert!(of("hosts") > 0 && of("vulnerabilities") > 0, "{places:?}");
     collect(&site);
     let records = site.export("syslog").unwrap();
     assert_each_once(&records);
@@ -107,6 +127,7 @@ fn a_host_processed_behind_the_walk_is_there_after_a_kill_and_two_more_runs() {
     ];
     let sim = SimProcess::start(SIM, &options).unwrap();
     let site = Site::new(HOST, &sim.address, "hosts_per_page = 2").unwrap();
+    site.commit_every(2).unwrap();
     let first: Value =
         serde_json::from_str(sim.get("/_sim/truth").unwrap().lines().next().unwrap()).unwrap();
     let first = first["ID"].as_str().unwrap();
@@ -131,6 +152,11 @@ fn a_host_processed_behind_the_walk_is_there_after_a_kill_and_two_more_runs() {
     sim.control(&format!("/_sim/process?host={first}")).unwrap();
     run.kill().unwrap();
     run.wait().unwrap();
+    let position = site.stopped_at("vulnerabilities").unwrap();
+    assert!(
+        position.is_some_and(|position| position > first.parse().unwrap()),
+        "the walk goes on behind the host that was scanned again: {position:?}"
+    );
 
     collect(&site);
     collect(&site);

@@ -51,7 +51,8 @@ pub struct Limits {
     pub item_bytes: usize,
     /// Depth of an item's JSON (`interflow::check`).
     pub item_depth: usize,
-    /// After this many items a plugin is asked to return (`runs`). Twice as many are refused (`sandbox::sink`).
+    /// After this many items a plugin is asked to return (`runs`), at the next place where it can. Those of one more `emit`
+    /// of the largest size are accepted, and no more (`sandbox::sink`).
     pub batch_items: u32,
     /// After this many bytes a plugin is asked to return (`runs`). That and one more item of the largest size are the end (`sandbox::sink`).
     pub batch_bytes: u64,

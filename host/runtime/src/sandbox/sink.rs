@@ -46,7 +46,7 @@ impl Sink {
                 ..ItemLimits::default()
             },
             list_limit: limits.emit_items,
-            count_limit: u64::from(limits.batch_items) * 2,
+            count_limit: u64::from(limits.batch_items) + limits.emit_items as u64,
             byte_limit: limits.batch_bytes + limits.item_bytes as u64,
             keys: HashSet::new(),
             items: Vec::new(),
