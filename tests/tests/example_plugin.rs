@@ -81,3 +81,23 @@ async fn a_connection_that_is_lost_is_tried_again_in_virtual_time() {
     assert_eq!(waits, [1, 2]);
     assert_eq!(bench.clock().elapsed().as_secs(), 3);
 }
+
+#[tokio::test]
+async fn a_file_that_is_no_regular_file_is_skipped_and_the_others_load() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(tests::acme_component(), folder.path().join("acme.wasm")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("endless.wasm")).unwrap();
+    let engine = connector_runtime::sandbox::Engine::new(
+        None,
+        connector_runtime::Limits::default(),
+        connector_runtime::Clock::system(),
+    )
+    .unwrap();
+    let directory = connector_runtime::plugins::Directory::load(&engine, folder.path())
+        .await
+        .unwrap();
+    assert!(directory.find("acme-scanner").is_some());
+    let endless = &directory.listings()[1];
+    let refused = endless.refused.as_deref().unwrap();
+    assert!(refused.contains("not a regular file"), "{refused}");
+}

@@ -140,7 +140,12 @@ impl Plugin {
             path: path.to_owned(),
             source,
         };
-        let size = std::fs::metadata(path).map_err(read)?.len();
+        let metadata = std::fs::metadata(path).map_err(read)?;
+        if !metadata.is_file() {
+            // Opening a pipe would wait for whoever writes to it, and a device has no end.
+            return Err(read(std::io::Error::other("it is not a regular file")));
+        }
+        let size = metadata.len();
         let limit = engine.limits().component_bytes;
         if size > limit {
             return Err(PluginError::TooLarge {

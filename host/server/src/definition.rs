@@ -19,6 +19,7 @@ use connector_runtime::manifest::Manifest;
 use connector_runtime::settings::{Problem, Settings, check_name};
 use serde_json::{Map, Number, Value as Json};
 use std::ffi::OsString;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -242,13 +243,16 @@ fn from_file(path: &Path) -> Result<String, String> {
     let cannot = |error: std::io::Error| {
         format!("{shown} cannot be read ({error}); check the path and its permissions")
     };
-    let size = std::fs::metadata(path).map_err(cannot)?.len();
-    if size > LARGEST_SECRET {
+    // Not by the file's length: a device or a pipe has none.
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(path).map_err(cannot)?;
+    let size = opened.take(LARGEST_SECRET + 1).read_to_end(&mut bytes);
+    if size.map_err(cannot)? as u64 > LARGEST_SECRET {
         return Err(format!(
-            "{shown} has {size} bytes, and may have {LARGEST_SECRET}; check the path"
+            "{shown} has more than {LARGEST_SECRET} bytes, which is the most it may have; check the path"
         ));
     }
-    let mut text = match String::from_utf8(std::fs::read(path).map_err(cannot)?) {
+    let mut text = match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(_) => return Err(format!("{shown} is not valid UTF-8; check the path")),
     };

@@ -1,6 +1,7 @@
 //! TOML files: read, with sentences that name file, place and key, and that never quote a value, which could be a secret.
 
 use crate::failure::Mistake;
+use std::io::Read as _;
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -18,14 +19,16 @@ pub(crate) fn read(file: &Path) -> Result<Table, Mistake> {
             format!("cannot be read ({error}); check the path and its permissions"),
         )
     };
-    let size = std::fs::metadata(file).map_err(cannot)?.len();
-    if size > LARGEST {
+    // Not by the file's length: a device or a pipe has none.
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).map_err(cannot)?;
+    let size = opened.take(LARGEST + 1).read_to_string(&mut text);
+    if size.map_err(cannot)? as u64 > LARGEST {
         return Err(Mistake::of_file(
             file,
-            format!("has {size} bytes, and may have {LARGEST}"),
+            format!("has more than {LARGEST} bytes, which is the most it may have"),
         ));
     }
-    let text = std::fs::read_to_string(file).map_err(cannot)?;
     parse(file, &text)
 }
 

@@ -1,4 +1,4 @@
-//! TLS: certificates are checked, and an operator's own authority is trusted when it is configured.
+//! What only processes and sockets show: TLS with checked certificates, and files that are none.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use tests::process::{SimProcess, Site};
@@ -48,4 +48,11 @@ fn an_unknown_authority_is_refused_and_nothing_is_sent() {
     let output = site.run(&["test", "qualys.toml"]).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(sim.logged().is_empty());
+}
+
+#[test]
+fn a_definition_without_an_end_is_refused_before_anything_is_sent() {
+    let site = Site::new(HOST, "https://127.0.0.1:9", "").unwrap();
+    let output = site.run(&["collect", "/dev/zero"]).unwrap();
+    assert_eq!(output.status.code(), Some(2));
 }
