@@ -2,10 +2,11 @@
 //!
 //! A request leaves only if the connector's grant covers its origin, method, path and form fields, and only to addresses
 //! that were checked after resolving; the connection is made to exactly those, so a name that changes its mind between the
-//! check and the connect gains nothing. The credential is added last, after everything that can refuse.
+//! check and the connect gains nothing. The credential is added after the grant and the quota; the address check of the upstream
+//! stands between it and the wire.
 //!
 //! The order, in [`Egress::send`]: read the body to its end → grant → forbidden headers → permit of the quota bucket →
-//! resolve, check and connect (`upstream`) → credential → send → count and bound bytes and time (`body`).
+//! credential → resolve, check, connect and send (`upstream`) → count and bound bytes and time (`body`).
 //!
 //! Never here: redirects, retries (a run decides those), or a log line with a header value in it.
 
@@ -101,7 +102,6 @@ impl Egress {
         session: &EgressSession,
         request: http::Request<WasiBody>,
     ) -> Result<http::Response<WasiBody>, Error> {
-        let waiting = session.meter.wait();
         let deny = |denial: Denial| {
             session.traffic.denied(denial.to_string());
             Error::HttpRequestDenied
@@ -110,6 +110,7 @@ impl Egress {
             return Err(deny(Denial::TooManyRequests(self.limits.requests)));
         }
         let (parts, body) = request.into_parts();
+        // The guest writes this body, so its time is the guest's own: the call's limit ends it.
         let body = match Limited::new(body, self.limits.request_bytes)
             .collect()
             .await
@@ -121,6 +122,9 @@ impl Egress {
                 )));
             }
         };
+        let waiting = session
+            .meter
+            .wait(PERMIT_PATIENCE + self.limits.first_byte_timeout);
         let allowed = self
             .grant
             .check(&parts.method, &parts.uri, &parts.headers, &body)

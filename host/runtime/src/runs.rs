@@ -96,6 +96,7 @@ pub async fn collect(
     for content_type in connector.content_types() {
         collection.ledger = ContentLedger::begin(content_type);
         result = collection.walk(content_type).await;
+        collection.count_dropped_lines();
         let content = &mut collection.ledger;
         if let Err(error) = &result {
             content.stop(error.to_string());

@@ -79,7 +79,7 @@ impl Body for GuardedBody {
                 let waiting = this.waiting.get_or_insert_with(|| Waiting {
                     since: this.clock.elapsed(),
                     limit: this.clock.watch(limit),
-                    _metered: this.meter.wait(),
+                    _metered: this.meter.wait(limit),
                 });
                 match waiting.limit.as_mut().poll(context) {
                     Poll::Pending => Poll::Pending,

@@ -147,24 +147,32 @@ impl Collection<'_> {
 
     fn keep(&mut self, instance: Instance) {
         if instance.is_gone() {
-            self.retire(&instance);
+            self.retire(instance);
         } else {
             self.instance = Some(instance);
+        }
+    }
+
+    /// Writes what the instance at hand left out of the log into the ledger.
+    pub(super) fn count_dropped_lines(&mut self) {
+        if let Some(instance) = &mut self.instance {
+            self.ledger
+                .count("log_lines_dropped", instance.take_dropped_log_lines());
         }
     }
 
     /// What all instances used.
     pub(super) fn usage(&mut self) -> Usage {
         if let Some(instance) = self.instance.take() {
-            self.retire(&instance);
+            self.retire(instance);
         }
         self.used
     }
 
-    fn retire(&mut self, instance: &Instance) {
+    fn retire(&mut self, mut instance: Instance) {
         self.used.absorb(&instance.usage());
         self.ledger
-            .count("log_lines_dropped", instance.dropped_log_lines());
+            .count("log_lines_dropped", instance.take_dropped_log_lines());
     }
 
     /// Decides about a failure, and waits. False if this content type has ended.
@@ -252,7 +260,7 @@ impl Collection<'_> {
         if time > retry::PATIENCE
             && let Some(instance) = self.instance.take()
         {
-            self.retire(&instance);
+            self.retire(instance);
         }
         clock.sleep(time).await;
         self.waited += time;

@@ -2,7 +2,7 @@
 
 use super::bindings::{Plugin as World, PluginPre};
 use super::clocks::Monotonic;
-use super::fault::{Broken, Fault};
+use super::fault::{Broken, Fault, FaultKind};
 use super::instance::{Instance, Session};
 use super::state::{Own, State};
 use crate::{Clock, Limits};
@@ -172,7 +172,18 @@ impl Prepared {
         });
         // Before instantiation: a start function is the guest's code, too.
         store.set_epoch_deadline(1);
-        match self.pre.instantiate_async(&mut store).await {
+        let limit = self.engine.limits.call_wall;
+        let started = self.pre.instantiate_async(&mut store);
+        let Some(started) = self.engine.clock.timeout(limit, started).await else {
+            return Err(Fault::new(
+                FaultKind::Limit,
+                format!(
+                    "The plugin was stopped: it may take {} s to start.",
+                    limit.as_secs_f32()
+                ),
+            ));
+        };
+        match started {
             Ok(world) => Ok(Instance::new(
                 store,
                 world,

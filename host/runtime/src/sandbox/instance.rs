@@ -315,9 +315,9 @@ impl Instance {
         }
     }
 
-    /// Log lines that were dropped because there were too many.
-    pub fn dropped_log_lines(&self) -> u64 {
-        self.store.data().log.dropped
+    /// Log lines that were dropped because there were too many, since this was last asked.
+    pub fn take_dropped_log_lines(&mut self) -> u64 {
+        std::mem::take(&mut self.store.data_mut().log.dropped)
     }
 
     /// The writes of a batch whose commit is on its way: reads see them from now on.
