@@ -132,9 +132,13 @@ fn run<E: Environment>(
         if session.page.is_none()
             && let Err(fault) = session.open_page(environment, settings, batch)
         {
+            if session.step_over(environment, settings, batch, &fault) {
+                batch.first_page = false;
+                continue;
+            }
             return fail(environment, session, batch, fault);
         }
-        let error = match advance(environment, settings, session, batch) {
+        let fault = match advance(environment, settings, session, batch) {
             Ok(Advance::Go) => continue,
             Ok(Advance::Pause) => {
                 session.pause(environment, batch);
@@ -143,13 +147,13 @@ fn run<E: Environment>(
             Ok(Advance::Ended) => return Ok(Some(session.end_walk(batch))),
             Err(StepError::Fault(fault)) if fault.kind == FaultKind::Internal => return Err(fault),
             Err(StepError::Fault(fault)) => return fail(environment, session, batch, fault),
-            Err(StepError::Page(error)) => error,
+            Err(StepError::Page(error)) => verdict::page_fault(&error),
         };
-        if session.step_over(environment, settings, batch, &error) {
+        if session.step_over(environment, settings, batch, &fault) {
             batch.first_page = false;
             continue;
         }
-        return fail(environment, session, batch, verdict::page_fault(&error));
+        return fail(environment, session, batch, fault);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::batch::BatchState;
 use crate::client;
 use crate::document::{Document, Element};
 use crate::environment::{Body, Environment};
-use crate::page::PageError;
+use crate::fault::{Fault, FaultKind};
 use crate::request::{self, Endpoint, Page};
 use crate::settings::Settings;
 use crate::walk::Session;
@@ -15,8 +15,32 @@ use crate::walk::Session;
 const ATTEMPTS: u32 = 2;
 /// After so many hosts in a row whose answers ended early it is the server that cuts them, and not a host that spoils them.
 const CUT_IN_A_ROW: u32 = 3;
-/// It is then given more time, so that a bad day of the server does not cost calls for each host of the estate.
+/// It is then given more time, so that a bad day of the server does not cost calls for each host of the estate. So is a connection that breaks, which
+/// mostly is the network's doing, and an answer that does not even begin.
 const PATIENT_ATTEMPTS: u32 = 10;
+/// From this attempt on a page has one host, however large pages are otherwise: halving alone would not get there.
+pub(crate) const ALONE_FROM: u32 = PATIENT_ATTEMPTS - 1;
+
+/// What a host can do to the page it is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spoilt {
+    Malformed,
+    /// The answer ends as if it were complete.
+    Cut,
+    /// The connection breaks off in the answer, or in front of it.
+    Broken,
+}
+
+impl Spoilt {
+    fn by(fault: &Fault) -> Option<Self> {
+        match (fault.code.as_str(), fault.kind) {
+            ("malformed-xml", _) => Some(Self::Malformed),
+            ("truncated-body", FaultKind::Malformed) => Some(Self::Cut),
+            ("truncated-body" | "connection", FaultKind::Unavailable) => Some(Self::Broken),
+            _ => None,
+        }
+    }
+}
 
 impl<B: Body> Session<B> {
     /// True if the page could not be read because of one host, which was then stepped over.
@@ -25,16 +49,14 @@ impl<B: Body> Session<B> {
         environment: &mut E,
         settings: &Settings,
         batch: &mut BatchState,
-        error: &PageError,
+        fault: &Fault,
     ) -> bool {
-        if !matches!(error, PageError::Malformed(_) | PageError::Truncated) {
-            return false;
-        }
-        let (Some(page), Some(walk)) = (self.page.as_ref(), self.cursor.walk.as_ref()) else {
+        let (Some(spoilt), Some(walk)) = (Spoilt::by(fault), self.cursor.walk.as_ref()) else {
             return false;
         };
         let position = walk.id_min;
-        let read = match &page.current {
+        // Without a page nothing came but the fault.
+        let read = self.page.as_ref().and_then(|page| match &page.current {
             Some(host) => Some(host.record.id),
             None => page
                 .chunks
@@ -42,16 +64,16 @@ impl<B: Body> Session<B> {
                 .and_then(|chunk| chunk.id.as_deref())
                 .or_else(|| page.reader.open_host())
                 .and_then(|id| id.trim().parse::<u64>().ok()),
-        };
+        });
         let read = read.filter(|id| *id >= position);
         let skipped = read.is_some_and(|id| batch.options.skip.contains(&id.to_string()));
-        let cut = matches!(error, PageError::Truncated);
-        let attempts = if cut && walk.cut_in_a_row >= CUT_IN_A_ROW {
-            PATIENT_ATTEMPTS
-        } else {
-            ATTEMPTS
-        };
-        let given_up = page.size == 1 && batch.first_page && batch.attempt >= attempts;
+        let patient = spoilt == Spoilt::Broken
+            || self.page.is_none()
+            || (spoilt == Spoilt::Cut && walk.cut_in_a_row >= CUT_IN_A_ROW);
+        let attempts = if patient { PATIENT_ATTEMPTS } else { ATTEMPTS };
+        // A large host of which each attempt brings more is no lost one.
+        let given_up =
+            walk.page == 1 && batch.first_page && !batch.progress && batch.attempt >= attempts;
         if !skipped && !given_up {
             return false;
         }
@@ -71,16 +93,14 @@ impl<B: Body> Session<B> {
                 "The host is on the list of hosts to leave out.",
             );
         } else {
-            walk.cut_in_a_row += u32::from(cut);
-            let code = if cut {
-                "truncated-body"
-            } else {
-                "malformed-xml"
-            };
+            walk.cut_in_a_row += u32::from(spoilt != Spoilt::Malformed);
             batch.report.set_aside(
                 object,
-                code,
-                format!("Even a page with this host alone cannot be read: {error}."),
+                fault.code.clone(),
+                format!(
+                    "Even a page with this host alone cannot be read ({}).",
+                    fault.message.trim_end_matches('.')
+                ),
             );
             walk.complete = false;
         }

@@ -1,5 +1,6 @@
 //! Report: what a batch did, for the run's ledger.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -25,7 +26,7 @@ pub(crate) struct Counters {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct SetAside {
     pub(crate) object: String,
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     pub(crate) message: String,
 }
 
@@ -85,14 +86,14 @@ impl Report {
     pub(crate) fn set_aside(
         &mut self,
         object: impl Into<String>,
-        code: &'static str,
+        code: impl Into<Cow<'static, str>>,
         message: impl Into<String>,
     ) {
         self.counters.listed += 1;
         self.counters.set_aside += 1;
         self.set_aside.push(SetAside {
             object: object.into(),
-            code,
+            code: code.into(),
             message: message.into(),
         });
     }

@@ -11,6 +11,7 @@ use crate::detections::Detection;
 use crate::environment::{Body, Environment};
 use crate::fault::{Fault, FaultKind, shorten};
 use crate::hosts::{HostRecord, Times};
+use crate::isolation::ALONE_FROM;
 use crate::memory::{HostMemory, Memory};
 use crate::page::{HostChunk, PageReader, Warning};
 use crate::report::{Report, Window};
@@ -160,7 +161,12 @@ impl<B: Body> Session<B> {
             return Ok(());
         };
         if batch.first_page {
-            walk.page = (walk.page.min(settings.hosts_per_page) >> batch.attempt.min(63)).max(1);
+            let halved = walk.page.min(settings.hosts_per_page) >> batch.attempt.min(63);
+            walk.page = if batch.attempt >= ALONE_FROM {
+                1
+            } else {
+                halved.max(1)
+            };
         }
         let page = Page {
             id_min: walk.id_min,

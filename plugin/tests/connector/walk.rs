@@ -783,3 +783,110 @@ fn the_last_page_of_a_call_is_read_to_its_end() {
     assert_eq!(host.requests().len(), 32);
     assert_eq!(requests_of_each_call(&mut host), [3]);
 }
+
+/// An estate whose connection breaks where a page comes to host 30: inside of it, or before a byte of the answer.
+fn breaking_at_30(estate: &Estate, inside: bool) -> Server {
+    let estate = estate.clone();
+    Box::new(move |request| {
+        if parameter(request, "details") == Some("None") {
+            let id = estate
+                .borrow()
+                .range(number(request, "id_min")..)
+                .next()
+                .map(|(id, _)| *id)
+                .expect("a host");
+            let set = format!("<ID_SET><ID>{id}</ID></ID_SET>");
+            return Answer::ok(page("HOST_LIST_OUTPUT", "", &set));
+        }
+        let page = estate_page(&estate, request);
+        match page.find("<ID>30</ID>") {
+            None => Answer::ok(page),
+            Some(at) if inside => Ok(Answer {
+                status: 200,
+                headers: Vec::new(),
+                body: broken(&page.as_bytes()[..at + 40], 500),
+            }),
+            Some(_) => Err(TransportError::Connection("reset".to_owned())),
+        }
+    })
+}
+
+#[test]
+fn a_host_at_which_the_connection_always_breaks_is_set_aside_in_the_end() {
+    for (inside, code) in [(true, "truncated-body"), (false, "connection")] {
+        let estate = estate(6, 2);
+        let server = breaking_at_30(&estate, inside);
+        let mut host = Host::new("vulnerabilities", server).with("hosts_per_page", json!(4));
+        let run = host.run();
+        assert_eq!(run.set_aside, [("30".to_owned(), code.to_owned())]);
+        assert_eq!((run.count("collected"), run.complete), (5, false));
+        assert!(run.faults.iter().all(|fault| fault.code == code));
+        assert!(run.faults.len() >= 10, "{}", run.faults.len());
+        assert!(host.cursor_json().get("watermark").is_none());
+        // The next run reads it, once the connection holds.
+        host.serve(serve(&estate));
+        assert!(host.run().complete);
+        assert_eq!(keys(&host.records()), undisturbed(&estate));
+    }
+}
+
+#[test]
+fn an_answer_that_is_always_empty_for_a_host_sets_it_aside_in_the_end() {
+    let estate = estate(4, 1);
+    let mut inner = breaking_at_30(&estate, false);
+    let server: Server = Box::new(move |request| inner(request).or_else(|_| Answer::ok("")));
+    let mut host = Host::new("vulnerabilities", server).with("hosts_per_page", json!(1));
+    let run = host.run();
+    let aside = ("30".to_owned(), "truncated-body".to_owned());
+    assert_eq!((run.set_aside, run.faults.len()), (vec![aside], 10));
+}
+
+#[test]
+fn a_connection_that_breaks_for_a_while_costs_no_host() {
+    let estate = estate(4, 2);
+    for inside in [true, false] {
+        let mut bad = 9;
+        let mut breaking = breaking_at_30(&estate, inside);
+        let inner = estate.clone();
+        let server: Server = Box::new(move |request| {
+            let answer = breaking(request);
+            if number(request, "id_min") <= 20 {
+                return answer;
+            }
+            bad -= 1;
+            match bad {
+                0.. => answer,
+                _ => Answer::ok(estate_page(&inner, request)),
+            }
+        });
+        let mut host = Host::new("vulnerabilities", server).with("hosts_per_page", json!(1));
+        let run = host.run();
+        assert_eq!((run.set_aside.len(), run.faults.len()), (0, 9));
+        assert!(run.complete);
+        assert_eq!(keys(&host.records()), undisturbed(&estate));
+    }
+}
+
+#[test]
+fn a_server_that_nothing_reaches_costs_no_host() {
+    let server: Server = Box::new(|_| Err(TransportError::Connection("refused".to_owned())));
+    let mut host = Host::new("vulnerabilities", server).with("hosts_per_page", json!(1));
+    assert!(host.try_run().is_none());
+    assert!(host.cursor.is_none());
+}
+
+#[test]
+fn a_host_that_spoils_its_page_is_found_however_large_pages_are() {
+    let estate = estate(5, 1);
+    let inner = estate.clone();
+    let server: Server = Box::new(move |request| {
+        Answer::ok(estate_page(&inner, request).replace("<ID>30</ID><IP>", "<ID>30</ID><IP <"))
+    });
+    let mut host = Host::new("vulnerabilities", server).with("hosts_per_page", json!(1_000_000));
+    let run = host.run();
+    assert_eq!(
+        run.set_aside,
+        [("30".to_owned(), "malformed-xml".to_owned())]
+    );
+    assert_eq!(run.count("collected"), 4);
+}
