@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::cursor::Inside;
 use crate::environment::Environment;
 use crate::fault::{Fault, FaultKind};
 use crate::outbox::Outbox;
@@ -98,6 +99,8 @@ pub(crate) struct BatchState {
     pub(crate) max_bytes: u64,
     pub(crate) deadline: u64,
     pub(crate) progress: bool,
+    /// Where the call began: a fault at the same place is told at once, or its attempts would never be counted.
+    pub(crate) from: Option<(u64, Option<Inside>)>,
     /// Pages opened in this call; a question of isolation counts as one.
     pub(crate) opened: u32,
     /// The first page of this call is the one that `attempt` counts for.

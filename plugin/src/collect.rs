@@ -47,6 +47,7 @@ pub(crate) fn batch<E: Environment>(
             .monotonic_ms()
             .saturating_add(request.soft_deadline_ms),
         progress: false,
+        from: None,
         opened: 0,
         first_page: true,
         options,
@@ -72,6 +73,7 @@ pub(crate) fn batch<E: Environment>(
         )?,
     };
     session.begin_walk(settings, full, environment.now_ms());
+    state.from = session.place();
     // A page that is still open was asked for before this call.
     state.first_page = session.page.is_none();
 
@@ -208,7 +210,7 @@ fn advance<E: Environment>(
     }
 }
 
-/// Keeps what was done before a failure, which then waits for the next call; with nothing done, it is returned at once.
+/// Keeps what was done before a failure, which then waits for the next call; where the position did not move, it is returned at once.
 fn fail<E: Environment>(
     environment: &mut E,
     session: &mut Session<E::Body>,
@@ -217,7 +219,7 @@ fn fail<E: Environment>(
 ) -> Result<Option<bool>, Fault> {
     session.pause(environment, batch);
     session.page = None;
-    if !batch.progress {
+    if !batch.progress || session.place() == batch.from {
         return Err(fault);
     }
     environment.log(Level::Warn, &format!("{}: {}", fault.code, fault.message));

@@ -24,6 +24,7 @@ use crate::tree::Tree;
 const CLOCK_AHEAD_MS: u64 = 10 * 60 * 1000;
 const NO_DATETIME: &str =
     "The first answer carries no readable time, so the watermark will stay where it is.";
+const WARNING_UNUSABLE: &str = "Qualys said that there are more hosts, and not where to go on; the walk went on behind the last host that was read.";
 
 /// A host that is being read.
 pub(crate) struct HostState {
@@ -151,6 +152,12 @@ impl<B: Body> Session<B> {
         });
     }
 
+    /// The next host, and how much of it is done.
+    pub(crate) fn place(&self) -> Option<(u64, Option<Inside>)> {
+        let walk = self.cursor.walk.as_ref()?;
+        Some((walk.id_min, walk.host.clone()))
+    }
+
     pub(crate) fn open_page<E: Environment<Body = B>>(
         &mut self,
         environment: &mut E,
@@ -257,13 +264,16 @@ impl<B: Body> Session<B> {
         let Some(warning) = page.reader.warning() else {
             return Ok(false);
         };
-        match next_position(warning)? {
-            Some(next) if next > page.id_min && page.last_id.is_none_or(|last| next > last) => {
+        let (code, text) = (&warning.code, &warning.text);
+        match Onward::of(warning) {
+            Onward::At(next)
+                if next > page.id_min && page.last_id.is_none_or(|last| next > last) =>
+            {
                 batch.progress = true;
                 walk.id_min = next;
                 Ok(true)
             }
-            Some(next) => Err(Fault::new(
+            Onward::At(next) => Err(Fault::new(
                 FaultKind::Malformed,
                 "no-progress",
                 format!(
@@ -273,13 +283,21 @@ impl<B: Body> Session<B> {
                 ),
                 "This is a fault of the server; the walk goes on from behind the last host.",
             )),
-            None => {
+            // Each host moves the position; a page that did not would be asked for for ever.
+            Onward::Unsaid if page.last_id.is_some() && walk.id_min > page.id_min => {
+                batch.report.notice("warning-unusable", WARNING_UNUSABLE);
+                Ok(true)
+            }
+            Onward::Unsaid => Err(Fault::new(
+                FaultKind::Malformed,
+                "no-progress",
+                "Qualys says that there are more hosts, and not where to go on.",
+                "This is a fault of the server; the walk stays where it is.",
+            )),
+            Onward::Nowhere => {
                 batch.report.notice(
                     "vendor-warning",
-                    shorten(&format!(
-                        "Qualys remarks ({}): {}",
-                        warning.code, warning.text
-                    )),
+                    shorten(&format!("Qualys remarks ({code}): {text}")),
                 );
                 Ok(false)
             }
@@ -334,30 +352,36 @@ pub(crate) fn no_start(walk: &mut Walk, report: &mut Report) {
     }
 }
 
-/// The position in a page's notice; `None` if the notice does not say to go on.
-fn next_position(warning: &Warning) -> Result<Option<u64>, Fault> {
-    let url = warning.url.replace("&amp;", "&");
-    let query = url
-        .split_once('?')
-        .map(|(_, query)| query)
-        .unwrap_or_default();
-    let query = query.split('#').next().unwrap_or_default();
-    let next = form_urlencoded::parse(query.as_bytes())
-        .filter(|(name, _)| name == "id_min")
-        .last();
-    match next.and_then(|(_, value)| value.trim().parse::<u64>().ok()) {
-        Some(next) => Ok(Some(next)),
-        None if warning.url.is_empty()
-            && warning.code != "1980"
-            && !warning.text.contains("record limit exceeded") =>
-        {
-            Ok(None)
+/// What a page's notice says about going on.
+enum Onward {
+    At(u64),
+    /// There is more, and no position.
+    Unsaid,
+    /// Nothing: it is about something else.
+    Nowhere,
+}
+
+impl Onward {
+    /// Of the notice's address only the position is used.
+    fn of(warning: &Warning) -> Self {
+        let url = warning.url.replace("&amp;", "&");
+        let query = url
+            .split_once('?')
+            .map(|(_, query)| query)
+            .unwrap_or_default();
+        let query = query.split('#').next().unwrap_or_default();
+        let next = form_urlencoded::parse(query.as_bytes())
+            .filter(|(name, _)| name == "id_min")
+            .last();
+        match next.and_then(|(_, value)| value.trim().parse().ok()) {
+            Some(next) => Self::At(next),
+            None if warning.url.is_empty()
+                && warning.code != "1980"
+                && !warning.text.contains("record limit exceeded") =>
+            {
+                Self::Nowhere
+            }
+            None => Self::Unsaid,
         }
-        None => Err(Fault::new(
-            FaultKind::Malformed,
-            "no-progress",
-            "Qualys says that there are more hosts, and not where to go on.",
-            "This is a fault of the server; the walk goes on from behind the last host.",
-        )),
     }
 }

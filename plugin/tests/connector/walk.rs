@@ -642,22 +642,52 @@ fn noticed(notice: &str) -> (Option<Run>, Host) {
 }
 
 #[test]
-fn quirk_40_a_notice_without_a_position_is_an_error_and_nothing_is_lost() {
+fn quirk_40_a_notice_without_a_position_is_reported_and_the_walk_goes_on_behind_the_last_host() {
     for notice in [
         "<WARNING><CODE>1980</CODE><TEXT>2 record limit exceeded.</TEXT></WARNING>".to_owned(),
         warning(0).replace("id_min=0", "x=1"),
         warning(0).replace("id_min=0", "id_min=abc"),
         "<WARNING><TEXT>2 record limit exceeded.</TEXT></WARNING>".to_owned(),
-        // A position that does not advance.
-        warning(10),
-        warning(1),
     ] {
+        let (run, mut host) = noticed(&notice);
+        let run = run.expect("a walk that ends");
+        assert_eq!(run.notices, ["warning-unusable"], "{notice}");
+        assert!(run.faults.is_empty() && run.complete);
+        let positions: Vec<u64> = host
+            .requests()
+            .iter()
+            .map(|request| number(request, "id_min"))
+            .collect();
+        assert_eq!((positions, host.records().len()), (vec![0, 11], 1));
+        assert_eq!(host.cursor_json()["watermark"], DATETIME);
+    }
+}
+
+#[test]
+fn a_notice_whose_position_does_not_advance_is_an_error_and_nothing_is_lost() {
+    for notice in [warning(10), warning(1)] {
         let (run, mut host) = noticed(&notice);
         let run = run.expect("the walk goes on behind the last host");
         assert_eq!(run.faults.len(), 1, "{notice}");
         assert_eq!(
             (run.faults[0].code.as_str(), host.records().len()),
             ("no-progress", 1)
+        );
+    }
+}
+
+#[test]
+fn a_notice_without_a_position_on_a_page_that_brings_nothing_new_is_an_error() {
+    let notice = warning(0).replace("id_min=0", "x=1");
+    for hosts in [String::new(), crate::server::host_xml(10, &[])] {
+        // The same page, whatever is asked for.
+        let page = page(DETECTIONS, &hosts, &notice);
+        let mut host = Host::new("vulnerabilities", crate::server::serve_page(page));
+        assert!(host.try_run().is_none());
+        assert!(host.requests().len() <= 17, "no circle");
+        assert!(
+            host.cursor
+                .is_none_or(|cursor| !cursor.contains("watermark"))
         );
     }
 }
