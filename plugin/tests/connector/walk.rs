@@ -920,3 +920,28 @@ fn a_host_that_spoils_its_page_is_found_however_large_pages_are() {
     );
     assert_eq!(run.count("collected"), 4);
 }
+
+#[test]
+fn a_large_host_of_which_a_late_attempt_brings_more_is_not_set_aside() {
+    let estate = estate(1, 8_000);
+    let inner = estate.clone();
+    let mut calls = 0;
+    let server: Server = Box::new(move |request| {
+        let page = estate_page(&inner, request);
+        calls += 1;
+        let end = match calls {
+            1..=10 => 300,
+            11 => page.len() * 4 / 5,
+            _ => return Answer::ok(page),
+        };
+        Ok(Answer {
+            status: 200,
+            headers: Vec::new(),
+            body: broken(&page.as_bytes()[..end], 50_000),
+        })
+    });
+    let mut host = Host::new("vulnerabilities", server).with("hosts_per_page", json!(1));
+    let run = host.run();
+    assert_eq!((run.set_aside.len(), run.complete), (0, true));
+    assert_eq!(keys(&host.records()), undisturbed(&estate));
+}
