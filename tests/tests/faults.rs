@@ -1,13 +1,16 @@
 //! Faults of the vendor and of the way to it: what is damaged is never taken for whole, and whatever passes leaves no trace.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+use connector_runtime::egress::{Upstream, UpstreamError};
 use connector_runtime::runs::{Ledger, RunOutcome};
 use connector_runtime::sandbox::ErrorKind;
 use connector_runtime::testing::{Bench, Script};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tests::estate::{calls, code, collect, field, run, sum, whole};
 use tests::truth::{LABEL, Truth, balanced, done, everything_arrived, last_hosts, nothing_twice};
-use tests::{compiled, qualys_component, settings};
+use tests::{Vendor, compiled, qualys_component, settings};
 
 /// Bytes of a page that holds the whole estate.
 async fn size_of_a_page(endpoint: &str) -> u64 {
@@ -115,7 +118,7 @@ async fn a_server_that_cuts_every_page_is_left_alone_before_every_host_has_cost_
     for (switch, outcome) in [
         ("cut-clean=300", RunOutcome::Postponed),
         ("cut-clean=900", RunOutcome::Postponed),
-        ("cut-abrupt=300", RunOutcome::Failed),
+        ("cut-abrupt=300", RunOutcome::Postponed),
     ] {
         let options = format!("--hosts 60 --switch {switch}");
         let (vendor, mut bench, ledger) = run(&options, json!({"content_type": ["hosts"]})).await;
@@ -177,6 +180,39 @@ async fn a_server_that_stays_away_is_given_up_after_sixteen_attempts_and_the_nex
     let ledger = fails_until_it_is_over("html-503", ErrorKind::Unavailable, "http-503").await;
     assert_eq!(ledger.contents[0].retries, 15);
     assert!(ledger.contents[0].failure.as_ref().unwrap().http_status == Some(503));
+}
+
+#[tokio::test]
+async fn a_server_that_nothing_reaches_costs_no_host() {
+    let vendor = Vendor::with("--hosts 30 --detections 2");
+    let away = Arc::new(AtomicBool::new(true));
+    let (network, gone) = (vendor.upstream(), Arc::clone(&away));
+    let upstream = move |request: http::Request<bytes::Bytes>| {
+        let answer = (!gone.load(Ordering::Relaxed)).then(|| network.send(request));
+        async move {
+            match answer {
+                Some(answer) => answer.await,
+                None => Err(UpstreamError::Connect("away".into(), "refused".into())),
+            }
+        }
+    };
+    let mut bench = vendor.bench().upstream(upstream).open().await.unwrap();
+    let ledger = collect(&mut bench).await;
+    assert!(
+        ledger.outcome > RunOutcome::Incomplete,
+        "{}",
+        ledger.to_json()
+    );
+    for content in &ledger.contents {
+        assert_eq!(content.counter("set_aside"), 0, "{}", ledger.to_json());
+        assert!(
+            content.retries > 9,
+            "past the attempts after which a host is blamed"
+        );
+    }
+    away.store(false, Ordering::Relaxed);
+    done(&collect(&mut bench).await);
+    Truth::of(&vendor).check_hosts(&bench.records().unwrap());
 }
 
 #[tokio::test]
