@@ -1,9 +1,9 @@
 //! Estate: a small simulated Qualys in which everything occurs, collected by the real component in the real host.
 
 use crate::truth::{done, everything_arrived};
-use crate::{Vendor, settings};
+use crate::{Vendor, compiled, qualys_component, settings};
 use connector_runtime::runs::{ContentLedger, Ledger};
-use connector_runtime::testing::Bench;
+use connector_runtime::testing::{Bench, Script};
 use qualys_sim::RequestRecord;
 use serde_json::{Value, json};
 
@@ -95,4 +95,21 @@ pub fn calls(vendor: &Vendor, endpoint: &str) -> Vec<RequestRecord> {
     let mut requests = vendor.simulator.requests();
     requests.retain(|request| request.endpoint == endpoint);
     requests
+}
+
+/// One run of one content type against answers that we wrote ourselves.
+#[expect(
+    clippy::expect_used,
+    reason = "without a bench there is nothing to test"
+)]
+pub async fn scripted(script: &Script, content_type: &str) -> (Bench, Ledger) {
+    let mut bench = Bench::of(qualys_component())
+        .compiled(compiled())
+        .upstream(script.clone())
+        .settings(settings(json!({"content_type": [content_type]})))
+        .open()
+        .await
+        .expect("a bench");
+    let ledger = collect(&mut bench).await;
+    (bench, ledger)
 }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use tests::process::{SimProcess, Site};
 
 const HOST: &str = env!("CARGO_BIN_EXE_host-under-test");
@@ -40,6 +40,15 @@ fn assert_each_once(records: &[Value]) {
     assert_eq!(ids.len(), records.len(), "a record stands twice");
 }
 
+/// A collection that goes on while the test does, and will be killed.
+fn start(site: &Site) -> Child {
+    site.command(&["collect", "qualys.toml"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 fn collect(site: &Site) {
     let output = site.run(&["collect", "qualys.toml"]).unwrap();
     assert!(
@@ -74,12 +83,7 @@ fn fifty_kills_at_random_moments_leave_exactly_the_records_of_an_undisturbed_run
     let mut dice = Dice(7);
     let mut places = BTreeSet::new();
     for _ in 0..50 {
-        let mut run = site
-            .command(&["collect", "qualys.toml"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut run = start(&site);
         // The moment: some request has been answered, and a random piece of work later.
         for _ in 0..=dice.below(8) {
             if !sim.next_request_of(&mut run).unwrap() {
@@ -132,12 +136,7 @@ fn a_host_processed_behind_the_walk_is_there_after_a_kill_and_two_more_runs() {
         serde_json::from_str(sim.get("/_sim/truth").unwrap().lines().next().unwrap()).unwrap();
     let first = first["ID"].as_str().unwrap();
 
-    let mut run = site
-        .command(&["collect", "qualys.toml"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut run = start(&site);
     // The walk over the detections is a few pages in when its first host is scanned again.
     let mut pages = 0;
     while pages < 6 {
@@ -202,12 +201,7 @@ fn two_processes_never_share_a_data_directory() {
     ];
     let sim = SimProcess::start(SIM, &options).unwrap();
     let site = Site::new(HOST, &sim.address, "").unwrap();
-    let mut first = site
-        .command(&["collect", "qualys.toml"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut first = start(&site);
     // The lock with its owner's number in it: from now on the directory is taken.
     while std::fs::read_to_string(site.path().join("lock"))
         .unwrap_or_default()

@@ -1,4 +1,5 @@
 //! The host is vendor-free: a connector that is not Qualys runs in it unchanged.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use connector_runtime::runs::RunOutcome;
 use connector_runtime::testing::{Bench, Script};
@@ -6,6 +7,16 @@ use serde_json::json;
 
 fn settings() -> serde_json::Value {
     json!({"url": " acme-scanner.example.test/ ", "token_name": "demo", "token": "s3cret-token"})
+}
+
+async fn open(script: &Script) -> Bench {
+    Bench::of(tests::acme_component())
+        .compiled(tests::compiled())
+        .settings(settings())
+        .upstream(script.clone())
+        .open()
+        .await
+        .unwrap()
 }
 
 const ASSETS: &str = r#"[
@@ -16,13 +27,7 @@ const ASSETS: &str = r#"[
 #[tokio::test]
 async fn the_example_plugin_collects_through_the_same_host() {
     let script = Script::new().answer(200, &[], ASSETS);
-    let mut bench = Bench::of(tests::acme_component())
-        .compiled(tests::compiled())
-        .settings(settings())
-        .upstream(script.clone())
-        .open()
-        .await
-        .unwrap();
+    let mut bench = open(&script).await;
     let ledger = bench.collect().await.unwrap();
     assert_eq!(ledger.outcome, RunOutcome::Done, "{}", ledger.to_json());
     assert_eq!(ledger.records, 2);
@@ -46,13 +51,7 @@ async fn the_example_plugin_collects_through_the_same_host() {
 #[tokio::test]
 async fn a_refused_login_makes_one_call_and_stops() {
     let script = Script::new().answer(401, &[], "").answer(200, &[], ASSETS);
-    let mut bench = Bench::of(tests::acme_component())
-        .compiled(tests::compiled())
-        .settings(settings())
-        .upstream(script.clone())
-        .open()
-        .await
-        .unwrap();
+    let mut bench = open(&script).await;
     let ledger = bench.collect().await.unwrap();
     assert_eq!(ledger.outcome, RunOutcome::Failed);
     assert_eq!(script.requests().len(), 1);
@@ -64,13 +63,7 @@ async fn a_connection_that_is_lost_is_tried_again_in_virtual_time() {
         .answer(503, &[], "")
         .answer(503, &[], "")
         .answer(200, &[], ASSETS);
-    let mut bench = Bench::of(tests::acme_component())
-        .compiled(tests::compiled())
-        .settings(settings())
-        .upstream(script.clone())
-        .open()
-        .await
-        .unwrap();
+    let mut bench = open(&script).await;
     let ledger = bench.collect().await.unwrap();
     assert_eq!(ledger.outcome, RunOutcome::Done, "{}", ledger.reason);
     let waits: Vec<u64> = bench

@@ -4,13 +4,13 @@
 use connector_runtime::egress::{Upstream, UpstreamError};
 use connector_runtime::runs::{Ledger, RunOutcome};
 use connector_runtime::sandbox::ErrorKind;
-use connector_runtime::testing::{Bench, Script};
+use connector_runtime::testing::Script;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tests::estate::{calls, code, collect, field, run, sum, whole};
+use tests::Vendor;
+use tests::estate::{calls, code, collect, field, run, scripted, sum, whole};
 use tests::truth::{LABEL, Truth, balanced, done, everything_arrived, last_hosts, nothing_twice};
-use tests::{Vendor, compiled, qualys_component, settings};
 
 /// Bytes of a page that holds the whole estate.
 async fn size_of_a_page(endpoint: &str) -> u64 {
@@ -492,16 +492,4 @@ async fn hosts_that_the_detection_list_silently_omits_are_not_counted_as_listed_
     );
     Truth::of(&vendor).check_hosts(&bench.records().unwrap());
     assert_eq!(sum(&ledger, "set_aside"), 0);
-}
-
-async fn scripted(script: &Script, content_type: &str) -> (Bench, Ledger) {
-    let mut bench = Bench::of(qualys_component())
-        .compiled(compiled())
-        .upstream(script.clone())
-        .settings(settings(json!({"content_type": [content_type]})))
-        .open()
-        .await
-        .unwrap();
-    let ledger = collect(&mut bench).await;
-    (bench, ledger)
 }

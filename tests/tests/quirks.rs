@@ -6,16 +6,16 @@
 
 use bytes::Bytes;
 use connector_runtime::egress::UpstreamError;
-use connector_runtime::runs::{Ledger, RunOutcome};
+use connector_runtime::runs::RunOutcome;
 use connector_runtime::testing::{Bench, Script};
 use serde_json::{Value, json};
 use sha2::Digest;
 use std::collections::{BTreeMap, BTreeSet};
-use tests::estate::{calls, code, collect, field, open, run, sum, vendor, whole};
+use tests::Vendor;
+use tests::estate::{calls, code, collect, field, open, run, scripted, sum, vendor, whole};
 use tests::truth::{
     LABEL, Truth, balanced, done, everything_arrived, last_detections, last_hosts, nothing_twice,
 };
-use tests::{Vendor, compiled, qualys_component, settings};
 
 /// Every text of an element, in all records of detections.
 fn texts(bench: &Bench, name: &str) -> Vec<String> {
@@ -34,19 +34,6 @@ fn page(root: &str, hosts: &str) -> String {
         "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<{root}><RESPONSE><DATETIME>2026-03-02T09:15:00Z</DATETIME>\
          <HOST_LIST>{hosts}</HOST_LIST></RESPONSE></{root}>"
     )
-}
-
-/// One host list that we wrote ourselves.
-async fn scripted(script: &Script, content_type: &str) -> (Bench, Ledger) {
-    let mut bench = Bench::of(qualys_component())
-        .compiled(compiled())
-        .upstream(script.clone())
-        .settings(settings(json!({"content_type": [content_type]})))
-        .open()
-        .await
-        .unwrap();
-    let ledger = collect(&mut bench).await;
-    (bench, ledger)
 }
 
 async fn results_of(xml: &str) -> Value {

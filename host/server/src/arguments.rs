@@ -50,6 +50,21 @@ pub(crate) struct Global {
     pub(crate) log: Option<String>,
 }
 
+#[cfg(test)]
+impl Global {
+    /// The flags of a command that names its data directory and nothing else.
+    pub(crate) fn of_data(data: &std::path::Path) -> Self {
+        Self {
+            data_dir: Some(data.to_owned()),
+            plugins: None,
+            config: None,
+            json: false,
+            insecure_loopback: false,
+            log: None,
+        }
+    }
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

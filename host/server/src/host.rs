@@ -210,17 +210,6 @@ pub(crate) fn data_directory(global: &Global) -> Result<PathBuf, Failure> {
 mod tests {
     use super::*;
 
-    fn global(data: &Path) -> Global {
-        Global {
-            data_dir: Some(data.to_owned()),
-            plugins: None,
-            config: None,
-            json: false,
-            insecure_loopback: false,
-            log: None,
-        }
-    }
-
     fn definition(directory: &Path) -> Definition {
         let file = directory.join("a.toml");
         let text = "name = \"a\"\ntype = \"acme-scanner\"\ntenant = \"acme\"\n[settings]\n";
@@ -231,7 +220,9 @@ mod tests {
     #[tokio::test]
     async fn without_plugins_the_sentence_says_where_to_put_them() {
         let directory = tempfile::tempdir().unwrap();
-        let host = Host::assemble(&global(directory.path())).ok().unwrap();
+        let host = Host::assemble(&Global::of_data(directory.path()))
+            .ok()
+            .unwrap();
         let failure = host
             .plugin(&definition(directory.path()))
             .await
@@ -255,7 +246,9 @@ mod tests {
         let plugins = directory.path().join("plugins");
         std::fs::create_dir(&plugins).unwrap();
         std::fs::write(plugins.join("broken.wasm"), "not a component").unwrap();
-        let host = Host::assemble(&global(directory.path())).ok().unwrap();
+        let host = Host::assemble(&Global::of_data(directory.path()))
+            .ok()
+            .unwrap();
         let failure = host
             .plugin(&definition(directory.path()))
             .await
@@ -269,7 +262,7 @@ mod tests {
     #[tokio::test]
     async fn a_plugin_directory_that_was_named_must_exist() {
         let directory = tempfile::tempdir().unwrap();
-        let mut global = global(directory.path());
+        let mut global = Global::of_data(directory.path());
         assert!(
             Host::assemble(&global)
                 .ok()
@@ -293,7 +286,9 @@ mod tests {
     fn a_mistake_in_host_toml_is_found_when_the_host_is_put_together() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("host.toml"), "[limit]\n").unwrap();
-        let failure = Host::assemble(&global(directory.path())).err().unwrap();
+        let failure = Host::assemble(&Global::of_data(directory.path()))
+            .err()
+            .unwrap();
         assert_eq!(failure.exit(), 2);
         assert!(
             failure
@@ -305,14 +300,14 @@ mod tests {
 
     #[test]
     fn a_relative_data_directory_is_one_of_the_present_directory() {
-        let directory = data_directory(&global(Path::new("data"))).unwrap();
+        let directory = data_directory(&Global::of_data(Path::new("data"))).unwrap();
         assert_eq!(directory, std::env::current_dir().unwrap().join("data"));
     }
 
     #[test]
     fn a_configuration_that_was_named_must_exist() {
         let directory = tempfile::tempdir().unwrap();
-        let mut global = global(directory.path());
+        let mut global = Global::of_data(directory.path());
         global.config = Some(directory.path().join("other.toml"));
         let failure = Host::assemble(&global).err().unwrap();
         assert_eq!((failure.exit(), failure.code()), (2, "configuration"));

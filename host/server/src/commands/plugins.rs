@@ -270,17 +270,6 @@ fn describe_setting(name: &str, schema: &Value, is_required: bool) -> String {
 mod tests {
     use super::*;
 
-    fn global(data: &Path) -> Global {
-        Global {
-            data_dir: Some(data.to_owned()),
-            plugins: None,
-            config: None,
-            json: true,
-            insecure_loopback: false,
-            log: None,
-        }
-    }
-
     #[tokio::test]
     async fn a_bad_file_is_listed_with_its_reason() {
         let directory = tempfile::tempdir().unwrap();
@@ -288,7 +277,7 @@ mod tests {
         std::fs::create_dir(&plugins).unwrap();
         std::fs::write(plugins.join("broken.wasm"), "not a component").unwrap();
         std::fs::write(plugins.join("notes.txt"), "not a plugin").unwrap();
-        let answer = list(&global(directory.path())).await.unwrap();
+        let answer = list(&Global::of_data(directory.path())).await.unwrap();
         assert_eq!(answer.exit, 0);
         let lines: Vec<_> = answer.text.lines().collect();
         assert_eq!(lines.len(), 2, "{}", answer.text);
@@ -307,7 +296,7 @@ mod tests {
     #[tokio::test]
     async fn an_empty_directory_says_where_to_put_a_plugin() {
         let directory = tempfile::tempdir().unwrap();
-        let answer = list(&global(directory.path())).await.unwrap();
+        let answer = list(&Global::of_data(directory.path())).await.unwrap();
         let place = directory.path().join("plugins");
         assert!(
             answer.text.contains(&place.display().to_string()),
@@ -320,10 +309,14 @@ mod tests {
     async fn a_file_that_is_refused_is_a_failure_and_one_that_is_missing_a_mistake() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("broken.wasm");
-        let missing = inspect(&global(directory.path()), &file).await.unwrap_err();
+        let missing = inspect(&Global::of_data(directory.path()), &file)
+            .await
+            .unwrap_err();
         assert_eq!((missing.exit(), missing.code()), (2, "configuration"));
         std::fs::write(&file, "not a component").unwrap();
-        let refused = inspect(&global(directory.path()), &file).await.unwrap_err();
+        let refused = inspect(&Global::of_data(directory.path()), &file)
+            .await
+            .unwrap_err();
         assert_eq!((refused.exit(), refused.code()), (1, "plugin-refused"));
     }
 
