@@ -283,7 +283,7 @@ pub(crate) fn transport_fault(error: &TransportError) -> Fault {
             FaultKind::Unavailable,
             "connection",
             shorten(&error.to_string()),
-            "Check that this host reaches the address in qualys_url, and proxy and certificate settings.",
+            "Check that this host reaches the address in qualys_url, and firewalls and certificates on the way.",
         ),
     }
 }
