@@ -5,6 +5,7 @@ use super::clocks::Monotonic;
 use super::fault::{Broken, Fault, FaultKind};
 use super::instance::{Instance, Session};
 use super::state::{Own, State};
+use crate::limits::Limit;
 use crate::{Clock, Limits};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,8 +22,11 @@ use wasmtime_wasi_io::bindings::wasi::io;
 
 /// The unit in which CPU time is counted, and how often a busy guest lets others run.
 const TICK: Duration = Duration::from_millis(10);
-/// Stack of the guest; host functions have the same again.
-const WASM_STACK: usize = 1024 * 1024;
+
+/// What a fault calls the time before the first call.
+const START: &str = "start";
+/// Stack of host functions, at least.
+const HOST_STACK: usize = 1024 * 1024;
 
 /// Compiles and instantiates plugins. Clones share one engine.
 #[derive(Clone)]
@@ -67,8 +71,9 @@ impl Engine {
         config
             .epoch_interruption(true)
             .coredump_on_trap(false)
-            .max_wasm_stack(WASM_STACK)
-            .async_stack_size(2 * WASM_STACK)
+            .max_wasm_stack(limits.stack_bytes)
+            // Host functions have the same again, and never less than a mebibyte.
+            .async_stack_size(limits.stack_bytes + limits.stack_bytes.max(HOST_STACK))
             .wasm_relaxed_simd(false)
             .wasm_tail_call(false)
             .wasm_multi_memory(true)
@@ -131,8 +136,10 @@ impl Engine {
 
     pub(crate) fn prepare(&self, component: &Component) -> wasmtime::Result<Prepared> {
         let pre = PluginPre::new(self.linker.instantiate_pre(component)?)?;
+        let required = component.resources_required();
         Ok(Prepared {
             pre,
+            parts: required.map_or(0, |needs| needs.num_memories.max(needs.num_tables)),
             engine: self.clone(),
         })
     }
@@ -142,6 +149,8 @@ impl Engine {
 #[derive(Clone)]
 pub(crate) struct Prepared {
     pre: PluginPre<State>,
+    /// Memories or tables of one instance, whichever are more.
+    parts: u32,
     engine: Engine,
 }
 
@@ -154,6 +163,7 @@ impl Prepared {
             self.engine.clock.clone(),
             TICK,
         );
+        state.spending.note(Limit::Instances, u64::from(self.parts));
         let mut store = Store::new(&self.engine.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(self.engine.limits.hostcall_bytes);
@@ -163,7 +173,7 @@ impl Prepared {
             cpu.total_ticks += 1;
             if cpu.call_ticks > cpu.limit_ticks {
                 return Err(Broken::Limit(format!(
-                    "one call may use {} ms of CPU",
+                    "one call may use {} ms of CPU (`call_cpu_seconds`)",
                     cpu.limit_ticks * u64::try_from(TICK.as_millis()).unwrap_or(1)
                 ))
                 .into());
@@ -177,8 +187,9 @@ impl Prepared {
         let Some(started) = self.engine.clock.timeout(limit, started).await else {
             return Err(Fault::new(
                 FaultKind::Limit,
+                START,
                 format!(
-                    "The plugin was stopped: it may take {} s to start.",
+                    "The plugin was stopped: it may take {} s to start (`call_seconds`).",
                     limit.as_secs_f32()
                 ),
             ));
@@ -195,7 +206,7 @@ impl Prepared {
             Err(error) => {
                 let refused = store.data_mut().limiter.refused.take();
                 let stderr = store.data().stderr.text();
-                Err(Fault::of_call(&error, &stderr, refused))
+                Err(Fault::of_call(START, &error, &stderr, refused))
             }
         }
     }
