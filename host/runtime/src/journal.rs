@@ -21,6 +21,7 @@ mod files;
 mod runs;
 mod schema;
 mod space;
+mod strikes;
 mod writer;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use error::JournalError;
 pub use runs::RunRow;
 pub use schema::migrations;
 pub use space::Size;
+pub use strikes::StrikeRow;
 
 use std::path::Path;
 use std::sync::Arc;

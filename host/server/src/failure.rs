@@ -3,7 +3,7 @@
 use connector_runtime::egress::NetworkError;
 use connector_runtime::journal::JournalError;
 use connector_runtime::plugins::PluginError;
-use connector_runtime::runs::RunError;
+use connector_runtime::runs::{Held, RunError};
 use connector_runtime::sandbox::{EngineError, Fault};
 use serde::Serialize;
 use std::fmt;
@@ -86,6 +86,9 @@ pub(crate) enum Failure {
     /// The plugin failed before it was asked to do anything.
     #[error("the plugin could not be started: {0}")]
     Fault(Fault),
+    /// The plugin faulted too often before.
+    #[error(transparent)]
+    Held(Held),
     /// The HTTP client cannot be made.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -127,6 +130,7 @@ impl Failure {
             Self::Refused(PluginError::Read { .. }) => 2,
             Self::Refused(_)
             | Self::Fault(_)
+            | Self::Held(_)
             | Self::Run(_)
             | Self::Export { .. }
             | Self::Interrupted { .. }
@@ -144,6 +148,8 @@ impl Failure {
             Self::Engine(_) => "engine",
             Self::Refused(_) => "plugin-refused",
             Self::Fault(_) => "plugin-fault",
+            Self::Held(Held::Back { .. }) => "held-back",
+            Self::Held(Held::Aside { .. }) => "set-aside",
             Self::Network(_) => "network",
             Self::Export {
                 source: JournalError::Output(_),

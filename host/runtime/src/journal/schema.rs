@@ -83,11 +83,21 @@ CREATE TABLE blocks (
 CREATE INDEX blocks_by_connector ON blocks (connector, offset);
 ";
 
+/// What is remembered of connectors whose plugin faulted too often.
+const STRIKES: &str = "
+CREATE TABLE strikes (
+    connector TEXT PRIMARY KEY REFERENCES connectors (id) ON DELETE CASCADE,
+    plugin TEXT NOT NULL,
+    runs INTEGER NOT NULL,
+    not_before INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
 /// The journal's own steps, in their order. The steps that a caller hands to [`Journal::open`](super::Journal::open) come
 /// behind them, and a file remembers how many of the whole list it has seen: a released list only ever grows at its end.
 #[must_use]
 pub fn migrations() -> Vec<M<'static>> {
-    vec![M::up(FIRST)]
+    vec![M::up(FIRST), M::up(STRIKES)]
 }
 
 /// How many steps there are with the caller's.

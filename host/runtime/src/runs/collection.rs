@@ -6,7 +6,7 @@
 use super::ledger::{ContentLedger, RunOutcome};
 use super::observer::{Event, Observer};
 use super::retry::{self, Decision};
-use super::{Connector, RunError, RunOptions};
+use super::{Connector, RunError, RunOptions, StartError, strikes};
 use crate::egress::{EgressSession, Traffic};
 use crate::interflow::{Envelope, Index};
 use crate::journal::{Block, Commit, Journal};
@@ -132,15 +132,22 @@ impl Collection<'_> {
         if let Some(instance) = self.instance.take() {
             return Some(instance);
         }
-        let opened = self
-            .connector
-            .open(self.session.clone(), Arc::clone(self.store), self.observer)
-            .await;
-        match opened {
-            Ok((instance, _)) => Some(instance),
-            Err(error) => {
-                self.ledger.end(RunOutcome::Failed, error.to_string());
-                None
+        loop {
+            let opened = self
+                .connector
+                .open(self.session.clone(), Arc::clone(self.store), self.observer)
+                .await;
+            match opened {
+                Ok((instance, _)) => return Some(instance),
+                Err(StartError::Plugin(fault)) => {
+                    if !self.survive(fault.into(), 0).await {
+                        return None;
+                    }
+                }
+                Err(error) => {
+                    self.ledger.end(RunOutcome::Failed, error.to_string());
+                    return None;
+                }
             }
         }
     }
@@ -188,9 +195,11 @@ impl Collection<'_> {
                 (decision, reason)
             }
             CallFailure::Fault(fault) => {
-                self.strikes += 1;
                 let reason = fault.to_string();
-                let decision = if fault.kind == FaultKind::Host || self.strikes >= retry::STRIKES {
+                // The host's own failure is nobody's strike.
+                self.strikes += u32::from(fault.kind != FaultKind::Host);
+                self.ledger.struck_out = self.strikes >= strikes::STRIKES;
+                let decision = if fault.kind == FaultKind::Host || self.ledger.struck_out {
                     Decision::GiveUp
                 } else {
                     Decision::Again(retry::pause(self.strikes))

@@ -4,6 +4,7 @@ use super::observer::{Event, Observer};
 use crate::egress::{Egress, EgressSession, Grant, QuotaBook, Upstream};
 use crate::interflow::{Envelope, Labels, Origin};
 use crate::journal::Journal;
+use crate::limits::{Limit, Spending, Spent};
 use crate::manifest::Manifest;
 use crate::plugins::Plugin;
 use crate::sandbox::{CacheStore, Fault, Instance, Remark, Session};
@@ -53,6 +54,7 @@ pub struct Connector {
     plugin: Arc<Plugin>,
     settings: Settings,
     egress: Arc<Egress>,
+    limits: Limits,
     clock: Clock,
 }
 
@@ -75,7 +77,7 @@ impl Connector {
             manifest.quota.clone(),
             book,
             upstream,
-            limits,
+            limits.clone(),
             clock.clone(),
         ));
         Self {
@@ -83,6 +85,7 @@ impl Connector {
             plugin,
             settings,
             egress,
+            limits,
             clock,
         }
     }
@@ -100,6 +103,17 @@ impl Connector {
     /// The chosen content types.
     pub fn content_types(&self) -> &[String] {
         &self.settings.content_types
+    }
+
+    /// SHA-256 of the plugin's file.
+    pub(crate) fn plugin_digest(&self) -> &str {
+        &self.plugin.sha256
+    }
+
+    /// What a run spent of each limit.
+    pub(crate) fn spent(&self, spending: &Spending) -> Vec<Spent> {
+        spending.note(Limit::ComponentBytes, self.plugin.size);
+        spending.of(&self.limits)
     }
 
     pub(crate) fn clock(&self) -> &Clock {

@@ -43,6 +43,7 @@ pub(crate) async fn run(
     ));
     let options = RunOptions {
         full: collect.full,
+        force: collect.force,
         max_wait: collect.max_wait,
     };
     let run = runs::collect(&connector, &journal, &options, progress.clone());
@@ -103,7 +104,7 @@ fn identify(journal: &Journal, definition: &Definition) -> Result<Identity, Fail
 fn explain(error: RunError, definition: &Definition) -> Failure {
     match error {
         RunError::Start(StartError::Settings(problems)) => definition.refused(&problems),
-        RunError::Start(StartError::Plugin(fault)) => Failure::Fault(fault),
+        RunError::Held(held) => Failure::Held(held),
         error => Failure::Run(error),
     }
 }
