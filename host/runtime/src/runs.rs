@@ -11,11 +11,13 @@ mod connector;
 mod ledger;
 mod observer;
 mod retry;
+mod stop;
 mod strikes;
 
 pub use connector::{Connector, Identity, StartError};
 pub use ledger::{ContentLedger, EquationCheck, Ledger, RunOutcome};
 pub use observer::{Event, Observer, Silent};
+pub use stop::Stop;
 pub use strikes::Held;
 
 use crate::egress::{EgressSession, Traffic};
@@ -34,6 +36,8 @@ pub struct RunOptions {
     pub force: bool,
     /// The most that a run may wait, for quota and between attempts together.
     pub max_wait: Duration,
+    /// How it can be stopped from outside.
+    pub stop: Stop,
 }
 
 impl Default for RunOptions {
@@ -42,6 +46,7 @@ impl Default for RunOptions {
             full: false,
             force: false,
             max_wait: Duration::from_secs(15 * 60),
+            stop: Stop::default(),
         }
     }
 }

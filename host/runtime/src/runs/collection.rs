@@ -77,8 +77,17 @@ impl Collection<'_> {
                 attempt,
                 options: serde_json::json!({ "full": full }),
             };
-            let result = instance.collect_batch(&request).await;
+            let result = tokio::select! {
+                biased;
+                () = self.options.stop.requested() => None,
+                result = instance.collect_batch(&request) => Some(result),
+            };
             self.keep(instance);
+            let Some(result) = result else {
+                self.settle(on_its_way.take()).await?;
+                self.ledger.stop_as_asked();
+                break;
+            };
             match result {
                 Ok(batch) => {
                     // The batch before must be durable before this one may be.
@@ -271,8 +280,17 @@ impl Collection<'_> {
         {
             self.retire(instance);
         }
-        clock.sleep(time).await;
-        self.waited += time;
+        let started = clock.elapsed();
+        let stopped = tokio::select! {
+            biased;
+            () = self.options.stop.requested() => true,
+            () = clock.sleep(time) => false,
+        };
+        self.waited += clock.elapsed().saturating_sub(started);
+        if stopped {
+            self.ledger.stop_as_asked();
+            return false;
+        }
         true
     }
 

@@ -23,6 +23,8 @@ pub enum RunOutcome {
     Incomplete,
     /// The wait would have been longer than allowed; it goes on from its cursor.
     Postponed,
+    /// Somebody asked it to stop; it goes on from its cursor.
+    Stopped,
     /// It failed; it goes on from its cursor.
     Failed,
 }
@@ -34,6 +36,7 @@ impl RunOutcome {
             Self::Done => "done",
             Self::Incomplete => "incomplete",
             Self::Postponed => "postponed",
+            Self::Stopped => "stopped",
             Self::Failed => "failed",
         }
     }
@@ -163,6 +166,14 @@ impl ContentLedger {
     /// Ends this content type and the run.
     pub(crate) fn stop(&mut self, reason: String) {
         self.end(RunOutcome::Failed, reason);
+        self.stop = true;
+    }
+
+    /// Ends this content type and the run, because somebody asked.
+    pub(crate) fn stop_as_asked(&mut self) {
+        let reason =
+            "it was asked to stop; what was committed is kept, and the next run goes on from there";
+        self.end(RunOutcome::Stopped, reason.into());
         self.stop = true;
     }
 
