@@ -67,6 +67,7 @@ pub async fn collect(
     options: &RunOptions,
     observer: Arc<dyn Observer>,
 ) -> Result<Ledger, RunError> {
+    connector.admit(journal).await?;
     let traffic = Arc::new(Traffic::default());
     let session = EgressSession::new(connector.egress(), Arc::clone(&traffic));
     let store = connector.cache(journal);

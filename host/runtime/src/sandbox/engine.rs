@@ -2,11 +2,12 @@
 
 use super::bindings::{Plugin as World, PluginPre};
 use super::clocks::Monotonic;
+use super::compiler::{Compilation, CompileError, Compiler, Notes};
 use super::fault::{Broken, Fault, FaultKind};
 use super::instance::{Instance, Session};
 use super::state::{Own, State};
 use crate::{Clock, Limits};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::{Component, HasData, Linker, ResourceTable};
@@ -21,6 +22,8 @@ use wasmtime_wasi_io::bindings::wasi::io;
 
 /// The unit in which CPU time is counted, and how often a busy guest lets others run.
 const TICK: Duration = Duration::from_millis(10);
+/// CPU time of `describe`, the start included.
+const DESCRIBE: Duration = Duration::from_secs(10);
 /// Stack of the guest; host functions have the same again.
 const WASM_STACK: usize = 1024 * 1024;
 
@@ -31,6 +34,15 @@ pub struct Engine {
     linker: Arc<Linker<State>>,
     limits: Arc<Limits>,
     clock: Clock,
+    cache: Option<Arc<CompiledFolder>>,
+    compiler: Option<Arc<Compiler>>,
+}
+
+/// Where compiled code is kept.
+struct CompiledFolder {
+    /// wasmtime's; it removes whatever it does not know there.
+    code: PathBuf,
+    notes: Notes,
 }
 
 impl std::fmt::Debug for Engine {
@@ -63,23 +75,21 @@ impl Engine {
     /// If that folder cannot be used or the engine cannot start.
     pub fn new(compiled: Option<&Path>, limits: Limits, clock: Clock) -> Result<Self, EngineError> {
         let wrong = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
-        let mut config = Config::new();
-        config
-            .epoch_interruption(true)
-            .coredump_on_trap(false)
-            .max_wasm_stack(WASM_STACK)
-            .async_stack_size(2 * WASM_STACK)
-            .wasm_relaxed_simd(false)
-            .wasm_tail_call(false)
-            .wasm_multi_memory(true)
-            .wasm_memory64(false);
-        if let Some(directory) = compiled {
-            own_folder(directory)?;
-            let mut cache = CacheConfig::new();
-            cache.with_directory(directory);
-            config.cache(Some(Cache::new(cache).map_err(wrong)?));
-        }
-        let engine = wasmtime::Engine::new(&config).map_err(wrong)?;
+        let cache = match compiled {
+            Some(directory) => {
+                own_folder(directory)?;
+                let unusable = |error: std::io::Error| EngineError::Cache {
+                    path: directory.to_owned(),
+                    message: error.to_string(),
+                };
+                Some(Arc::new(CompiledFolder {
+                    code: directory.join("code"),
+                    notes: Notes::new(&directory.join("notes")).map_err(unusable)?,
+                }))
+            }
+            None => None,
+        };
+        let engine = compiling_engine(cache.as_ref().map(|cache| cache.code.as_path()))?;
         let linker = link(&engine).map_err(wrong)?;
         let ticker = engine.weak();
         std::thread::Builder::new()
@@ -98,7 +108,18 @@ impl Engine {
             linker: Arc::new(linker),
             limits: Arc::new(limits),
             clock,
+            cache,
+            compiler: None,
         })
+    }
+
+    /// Lets a child process compile what was never compiled before, within [`Limits::compile_time`] and
+    /// [`Limits::compile_memory_bytes`]. Without a folder for compiled code there is nowhere for a child to leave it, and
+    /// everything is compiled in this process, as it is without a compiler.
+    #[must_use]
+    pub fn with_compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = Some(Arc::new(compiler));
+        self
     }
 
     /// The limits of everything that this engine runs.
@@ -111,14 +132,33 @@ impl Engine {
         &self.clock
     }
 
-    pub(crate) fn compile(&self, bytes: &[u8]) -> wasmtime::Result<Component> {
+    /// Compiles, or loads what was compiled before. Takes a while; not for a thread that serves others.
+    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Component, CompileError> {
         // Text, modules and precompiled code are not plugins: a component's header is `\0asm`, version 13, layer 1.
         if !bytes.starts_with(b"\0asm\x0d\0\x01\0") {
-            return Err(wasmtime::format_err!(
-                "its header is not that of a component"
+            return Err(CompileError::Refused(
+                "its header is not that of a component".into(),
             ));
         }
+        if let (Some(cache), Some(compiler)) = (&self.cache, &self.compiler) {
+            let limits = &self.limits;
+            let task = Compilation::new(
+                &cache.code,
+                limits.compile_time,
+                limits.compile_memory_bytes,
+            );
+            cache.notes.ensure(&self.engine, compiler, &task, bytes)?;
+        }
         Component::from_binary(&self.engine, bytes)
+            .map_err(|error| CompileError::Refused(format!("{error:#}")))
+    }
+
+    pub(crate) fn exports(&self, component: &Component) -> Vec<String> {
+        component
+            .component_type()
+            .exports(&self.engine)
+            .map(|(name, _)| name.to_owned())
+            .collect()
     }
 
     pub(crate) fn imports(&self, component: &Component) -> Vec<String> {
@@ -200,10 +240,43 @@ impl Prepared {
         }
     }
 
+    /// Asks the plugin what it is. It has less time for that than for its work: a file that never answers is looked at by
+    /// every command.
     pub(crate) async fn describe(&self) -> Result<String, Fault> {
-        let mut instance = self.open(Session::closed(&self.engine.clock)).await?;
+        let mut limits = Limits::clone(&self.engine.limits);
+        limits.call_cpu = limits.call_cpu.min(DESCRIBE);
+        limits.call_wall = limits.call_wall.min(2 * DESCRIBE);
+        let hurried = Self {
+            pre: self.pre.clone(),
+            engine: Engine {
+                limits: Arc::new(limits),
+                ..self.engine.clone()
+            },
+        };
+        let mut instance = hurried.open(Session::closed(&self.engine.clock)).await?;
         instance.describe().await
     }
+}
+
+/// The engine as it compiles: a child that compiles for the host must have exactly this one, or its code is not found.
+pub(super) fn compiling_engine(code: Option<&Path>) -> Result<wasmtime::Engine, EngineError> {
+    let wrong = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .coredump_on_trap(false)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(2 * WASM_STACK)
+        .wasm_relaxed_simd(false)
+        .wasm_tail_call(false)
+        .wasm_multi_memory(true)
+        .wasm_memory64(false);
+    if let Some(directory) = code {
+        let mut cache = CacheConfig::new();
+        cache.with_directory(directory);
+        config.cache(Some(Cache::new(cache).map_err(wrong)?));
+    }
+    wasmtime::Engine::new(&config).map_err(wrong)
 }
 
 /// Links exactly the interfaces of `plugins::imports::OFFERED`.
