@@ -227,6 +227,3 @@ fn shorten(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     line.chars().take(300).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_plugin_is_pinned_by_digest_or_key_and_mistakes_are_named() {
-        let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+        let key = "RWQBFsyDO+xxUa9f+y96LpA11w23siUTEpCZw/Gvmqs2WCaeSnnWvHSi";
         let digest = "AB".repeat(32);
         let config = check(&format!(
             "plugin_public_key = \"{key}\"\n[plugins.acme-scanner]\nsha256 = \"{digest}\"\npublic_key = \"{key}\"\n"

@@ -228,3 +228,6 @@ fn verified<'a>(
     }
     Ok(fitting)
 }
+
+#[cfg(test)]
+mod tests;

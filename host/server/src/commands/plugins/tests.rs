@@ -11,8 +11,7 @@ async fn a_bad_file_is_listed_with_its_reason() {
     assert_eq!(answer.exit, 0);
     let lines: Vec<_> = answer.text.lines().collect();
     assert_eq!(lines.len(), 2, "{}", answer.text);
-    let start =
-        "broken.wasm  -     -        -        15 B  refused: is not a WebAssembly component";
+    let start = "broken.wasm  -     -        a8a79aba8d88  15 B  -        refused: is not a WebAssembly component";
     assert!(lines[1].starts_with(start), "{}", lines[1]);
     let document: Value = serde_json::from_str(&answer.json).unwrap();
     assert!(
