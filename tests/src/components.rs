@@ -7,6 +7,9 @@ use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_compon
 use wit_parser::{ManglingAndAbi, Resolve};
 
 const CONTRACT: &str = include_str!("../../wit/connector.wit");
+/// What no connector gets.
+const SOCKETS: &str =
+    "package wasi:sockets@0.2.12;\ninterface tcp {\n  connect: func(address: string);\n}\n";
 /// The body that the maker of dummies gives to every function: no locals, `unreachable`, the end.
 const DUMMY_BODY: [u8; 3] = [0x00, 0x00, 0x0b];
 
@@ -26,16 +29,13 @@ pub fn of_version(version: &str) -> anyhow::Result<Vec<u8>> {
     of_contract(&CONTRACT.replace("0.1.0", version), |module| module)
 }
 
-/// The same with one more import, of an interface that no host of ours offers.
+/// The same with one more import, of an interface that the host does not offer.
 ///
 /// # Errors
 /// If the contract cannot be encoded.
 pub fn with_foreign_import() -> anyhow::Result<Vec<u8>> {
-    let foreign =
-        "interface vault {\n  open: func() -> string;\n}\n\nworld plugin {\n  import vault;";
-    let contract = CONTRACT.replace("world plugin {", foreign);
-    // The interface has to be somebody else's, and the contract somebody else's import.
-    of_contract(&contract, |module| module)
+    let world = "world plugin {\n  import wasi:sockets/tcp@0.2.12;";
+    of_contract(&CONTRACT.replace("world plugin {", world), |module| module)
 }
 
 /// The same in which every function runs for ever.
@@ -68,10 +68,11 @@ pub fn compile_bomb(groups: usize) -> anyhow::Result<Vec<u8>> {
 
 fn of_contract(contract: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let mut resolve = Resolve::default();
+    resolve.push_str("sockets.wit", SOCKETS)?;
     let package = resolve.push_str("connector.wit", contract)?;
     let world = resolve.select_world(&[package], Some("plugin"))?;
     let mut module = change(dummy_module(&resolve, world, ManglingAndAbi::Standard32));
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
     ComponentEncoder::default().module(&module)?.encode()
 }
 
