@@ -1,5 +1,6 @@
 //! What the tests of the whole share: the built components, and a simulated Qualys behind a bench.
 
+pub mod components;
 pub mod estate;
 pub mod process;
 pub mod truth;

@@ -86,6 +86,7 @@ pub async fn collect(
     if !options.force {
         strikes::check(struck.as_ref(), connector.plugin_digest(), clock.now_ms())?;
     }
+    connector.admit(journal).await?;
     let traffic = Arc::new(Traffic::default());
     let session = EgressSession::new(connector.egress(), Arc::clone(&traffic));
     let store = connector.cache(journal);

@@ -9,6 +9,7 @@
 mod bindings;
 mod cache;
 mod clocks;
+mod compiler;
 mod engine;
 mod fault;
 mod instance;
@@ -22,6 +23,8 @@ mod stderr;
 pub use bindings::interflow::connector::log::Level;
 pub use bindings::interflow::connector::types::ErrorKind;
 pub use cache::{CacheStore, CacheWrites};
+pub(crate) use compiler::CompileError;
+pub use compiler::{Compilation, Compiler};
 pub(crate) use engine::Prepared;
 pub use engine::{Engine, EngineError};
 pub use fault::{Fault, FaultKind};

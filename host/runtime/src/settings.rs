@@ -222,7 +222,7 @@ fn touches_secrets(error: &jsonschema::ValidationError<'_>) -> bool {
 }
 
 /// Pointers of the schema's top-level properties that are `writeOnly`.
-fn write_only(schema: &Value) -> Vec<String> {
+pub(crate) fn write_only(schema: &Value) -> Vec<String> {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
         return Vec::new();
     };

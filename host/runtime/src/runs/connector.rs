@@ -1,12 +1,13 @@
 //! A connector that is ready to run: its plugin, its checked settings, its way out, its identity.
 
+use super::RunError;
 use super::observer::{Event, Observer};
 use crate::egress::{Egress, EgressSession, Grant, QuotaBook, Upstream};
 use crate::interflow::{Envelope, Labels, Origin};
 use crate::journal::Journal;
 use crate::limits::{Limit, Spending, Spent};
 use crate::manifest::Manifest;
-use crate::plugins::Plugin;
+use crate::plugins::{Plugin, Suspension, grant};
 use crate::sandbox::{CacheStore, Fault, Instance, Remark, Session};
 use crate::settings::{Problem, Settings};
 use crate::{Clock, Limits};
@@ -38,6 +39,9 @@ pub enum StartError {
     /// The plugin failed before it was asked to do anything.
     #[error("the plugin could not be started: {0}")]
     Plugin(#[from] Fault),
+    /// The plugin asks for more than was accepted.
+    #[error(transparent)]
+    Suspended(#[from] Suspension),
 }
 
 fn list(problems: &[Problem]) -> String {
@@ -114,6 +118,15 @@ impl Connector {
     pub(crate) fn spent(&self, spending: &Spending) -> Vec<Spent> {
         spending.note(Limit::ComponentBytes, self.plugin.size);
         spending.of(&self.limits)
+    }
+
+    /// Begins a run, as far as the plugin's grant is concerned: the first accepts what the plugin asks for.
+    ///
+    /// # Errors
+    /// If the plugin asks for more than was accepted, or the journal fails.
+    pub(crate) async fn admit(&self, journal: &Journal) -> Result<(), RunError> {
+        let admitted = grant::admit(journal, &self.plugin, self.clock.now_ms()).await?;
+        Ok(admitted.map_err(StartError::Suspended)?)
     }
 
     pub(crate) fn clock(&self) -> &Clock {

@@ -28,7 +28,7 @@ pub(crate) async fn run(
 ) -> Result<Answer, Failure> {
     let definition = Definition::load(&collect.definition)?;
     let host = Host::assemble(global)?;
-    let plugin = host.plugin(&definition).await?;
+    let plugin = host.plugin(&definition, &host.accepted_so_far()?).await?;
     let settings = host.settings(&definition, &plugin)?;
     let journal = Journal::open(&host::data_directory(global)?, Vec::new())?;
     let identity = identify(&journal, &definition)?;
@@ -111,6 +111,7 @@ fn explain(error: RunError, definition: &Definition) -> Failure {
     match error {
         RunError::Start(StartError::Settings(problems)) => definition.refused(&problems),
         RunError::Held(held) => Failure::Held(held),
+        RunError::Start(StartError::Suspended(suspension)) => Failure::Suspended(suspension),
         error => Failure::Run(error),
     }
 }
