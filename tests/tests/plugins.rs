@@ -84,6 +84,12 @@ impl Place {
         (output.status.code(), document)
     }
 
+    /// A run that does not wait for a vendor who is away; its exit code.
+    fn collect(&self) -> Option<i32> {
+        let run = self.run(&["collect", "acme.toml", "--max-wait", "0s"]);
+        run.status.code()
+    }
+
     /// The entry of one file in `plugins list`.
     fn listed(&self, name: &str) -> Value {
         let (_, document) = self.ask(&["plugins", "list"]);
@@ -168,7 +174,7 @@ fn every_file_is_listed_with_its_verdict_and_the_good_ones_work() {
         ),
         (
             "newer.wasm",
-            "newer.wasm: has interflow:connector/types@0.2.0, and this host speaks version 0.1.0 of the contract: build the plugin for that, or use a host of its version. The file was skipped.",
+            "newer.wasm: has interflow:connector/sink@0.2.0, and this host speaks version 0.1.0 of the contract: build the plugin for that, or use a host of its version. The file was skipped.",
         ),
         ("qualys_connector.wasm", "ok"),
         (
@@ -236,7 +242,7 @@ fn a_file_that_never_answers_is_skipped_in_bounded_time() {
 fn a_component_that_takes_too_much_to_compile_costs_a_child_and_is_remembered() {
     let place = Place::new();
     place.plugin("acme.wasm", acme());
-    let bomb = components::compile_bomb(60_000).unwrap();
+    let bomb = components::compile_bomb(120_000).unwrap();
     place.plugin("bomb.wasm", &bomb);
     place.write("host.toml", "[limits]\ncompile_memory_mib = 64\n");
     let memory = place.refused("bomb.wasm");
@@ -351,7 +357,7 @@ fn a_pinned_plugin_takes_exactly_that_file_and_a_second_one_is_named() {
 fn of_two_files_the_one_stays_that_has_run() {
     let place = Place::new();
     place.plugin("b.wasm", acme());
-    assert_eq!(place.run(&["collect", "acme.toml"]).status.code(), Some(1));
+    assert_eq!(place.collect(), Some(1));
     place.plugin("a.wasm", components::renewed(acme(), 1));
     assert_eq!(place.listed("b.wasm")["refused"], Value::Null);
     assert!(
@@ -414,13 +420,9 @@ fn a_replaced_plugin_that_asks_for_more_runs_nothing_until_that_is_accepted() {
     let place = Place::new();
     place.plugin("acme.wasm", acme());
     // The vendor is away: the run fails, and has begun.
-    assert_eq!(place.ask(&["collect", "acme.toml"]).0, Some(1));
+    assert_eq!(place.collect(), Some(1));
     place.plugin("acme.wasm", components::renewed(acme(), 1));
-    assert_eq!(
-        place.ask(&["collect", "acme.toml"]).0,
-        Some(1),
-        "the same grant"
-    );
+    assert_eq!(place.collect(), Some(1), "the same grant");
 
     place.plugin("acme.wasm", greedy());
     for command in ["test", "collect"] {
@@ -454,7 +456,7 @@ fn a_replaced_plugin_that_asks_for_more_runs_nothing_until_that_is_accepted() {
     assert_eq!(exit, Some(0), "{accepted}");
     assert_eq!(accepted["new"], json!(["requests assets: GET /secret"]));
     assert_eq!(place.listed("acme.wasm")["suspended"], Value::Null);
-    assert_eq!(place.ask(&["collect", "acme.toml"]).0, Some(1));
+    assert_eq!(place.collect(), Some(1));
     // What was accepted before is not, any more.
     place.plugin("acme.wasm", acme());
     assert_eq!(place.ask(&["test", "acme.toml"]).0, Some(2));
