@@ -3,7 +3,8 @@
 //! Promised: with a [`Compiler`], bytes that were never compiled before are compiled by a child that has limited its own
 //! CPU time and memory, that gets no variable of the host's environment, and that is ended when it takes too long by the
 //! clock. It leaves the code in the cache of the [`Engine`](super::Engine), which then loads it. That a digest was compiled,
-//! or what it was refused for, is noted beside the cache, so that neither is done twice.
+//! or which limit it broke, is noted beside the cache, so that neither is done twice; what the cache has dropped since is
+//! compiled in the host, as it has been shown to fit.
 //!
 //! Never here: running any of the compiled code, or a look at what the component says about itself.
 
@@ -135,14 +136,19 @@ impl Compilation {
 
     #[cfg(unix)]
     fn limit_this_process(&self) -> std::io::Result<()> {
-        use rlimit::{Resource, setrlimit};
+        use rlimit::Resource;
+        // Whoever started the host may have set lower ones, which cannot be raised.
+        let lower = |resource: Resource, soft: u64, hard: u64| {
+            let (_, most) = resource.get()?;
+            resource.set(soft.min(most), hard.min(most))
+        };
         // The soft limit ends the process with SIGXCPU; the hard one is for whoever would ignore that.
         let seconds = self.cpu.as_secs();
-        setrlimit(Resource::CPU, seconds, seconds + 1)?;
+        lower(Resource::CPU, seconds, seconds + 1)?;
         // Memory that can be written to, which reserved addresses are not: they cost nothing.
-        setrlimit(Resource::DATA, self.memory_bytes, self.memory_bytes)?;
+        lower(Resource::DATA, self.memory_bytes, self.memory_bytes)?;
         // A core of it is of no use to anybody.
-        setrlimit(Resource::CORE, 0, 0)
+        lower(Resource::CORE, 0, 0)
     }
 
     #[cfg(not(unix))]
@@ -158,8 +164,8 @@ impl Compilation {
                 "the process that compiles plugins could not be started: {error}"
             ))
         };
-        let mut errors = tempfile::tempfile().map_err(failed)?;
-        let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let mut errors = tempfile::tempfile_in(&self.folder).map_err(failed)?;
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut child = Command::new(&compiler.program)
             .args(&compiler.arguments)
             .args(self.arguments())
