@@ -49,18 +49,22 @@ pub fn endless() -> anyhow::Result<Vec<u8>> {
     })
 }
 
-/// The same in which every function is large: `groups` multiplications each, over a hundred locals that are all alive.
+/// The same in which every function is large: `groups` multiplications each, over locals that are all alive.
 ///
 /// # Errors
 /// If the contract cannot be encoded.
 pub fn compile_bomb(groups: usize) -> anyhow::Result<Vec<u8>> {
-    const LOCALS: usize = 100;
+    // The parameters of a function come first, twenty at most here.
+    const FIRST: usize = 20;
+    const USED: usize = 80;
     // One group of a hundred locals of type i64.
     let mut body = vec![0x01, 100, 0x7e];
     for place in 0..groups {
-        let local = |step: usize| u8::try_from((place * step + step) % LOCALS).unwrap_or(0);
+        let local = |step: usize| u8::try_from(FIRST + (place * step + step) % USED).unwrap_or(0);
         // local.get, local.get, i64.mul, local.set
         body.extend([0x20, local(7), 0x20, local(13), 0x7e, 0x21, local(1)]);
+        // i32.const 0, local.get, i64.store: what nobody reads is not compiled.
+        body.extend([0x41, 0x00, 0x20, local(1), 0x37, 0x03, 0x00]);
     }
     body.extend([0x00, 0x0b]);
     of_contract(CONTRACT, |module| with_bodies(&module, &body))

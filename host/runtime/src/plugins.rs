@@ -178,7 +178,7 @@ impl Plugin {
         let text = match prepared.describe().await {
             Ok(text) => text,
             Err(error) => {
-                let message = error.to_string();
+                let message = error.to_string().trim_end_matches('.').to_owned();
                 return Err(PluginError::Describe { path, message });
             }
         };

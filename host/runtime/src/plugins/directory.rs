@@ -31,6 +31,12 @@ struct File {
     is_final: bool,
 }
 
+/// What is known of a file's bytes from an earlier look.
+enum Known {
+    Plugin(Arc<Plugin>),
+    Refused(Box<Listing>),
+}
+
 impl File {
     fn is_chosen(&self) -> bool {
         self.plugin.is_some() && (self.listing.refused.is_none() || self.listing.kept.is_some())
@@ -166,15 +172,15 @@ impl Directory {
             .before_compiling(path, &found.bytes)
             .map_err(untrusted)?;
         let plugin = match self.known(&found) {
-            Some(Ok(plugin)) => {
+            Some(Known::Plugin(plugin)) => {
                 listing.imports.clone_from(&plugin.imports);
                 listing.id = Some(plugin.manifest.id.clone());
                 listing.version = Some(plugin.manifest.version.clone());
                 listing.grant = Some(plugin.grant.clone());
                 plugin
             }
-            Some(Err(refused)) => {
-                *listing = refused;
+            Some(Known::Refused(refused)) => {
+                *listing = *refused;
                 // Its own words, once more; whatever was kept is looked up anew.
                 listing.kept = None;
                 return Err(PluginError::Known(
@@ -190,22 +196,22 @@ impl Directory {
     }
 
     /// What is known of these bytes from before: the plugin, or the refusal of this very file.
-    fn known(&self, found: &Found) -> Option<Result<Arc<Plugin>, Listing>> {
+    fn known(&self, found: &Found) -> Option<Known> {
         let same = |plugin: &&Arc<Plugin>| plugin.sha256 == found.sha256;
         let plugins = || self.files.iter().filter_map(|file| file.plugin.as_ref());
         let here = plugins().find(|plugin| same(plugin) && plugin.path == found.path);
         if let Some(plugin) = here {
-            return Some(Ok(Arc::clone(plugin)));
+            return Some(Known::Plugin(Arc::clone(plugin)));
         }
         if let Some(plugin) = plugins().find(same) {
-            return Some(Ok(Arc::new(plugin.at(found.path.clone()))));
+            return Some(Known::Plugin(Arc::new(plugin.at(found.path.clone()))));
         }
         let file = self.files.iter().find(|file| {
             file.is_final
                 && file.listing.path == found.path
                 && file.listing.sha256.as_ref() == Some(&found.sha256)
         });
-        file.map(|file| Err(file.listing.clone()))
+        file.map(|file| Known::Refused(Box::new(file.listing.clone())))
     }
 
     /// Of several files with one id, leaves one.

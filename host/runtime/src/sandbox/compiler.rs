@@ -3,7 +3,8 @@
 //! Promised: with a [`Compiler`], bytes that were never compiled before are compiled by a child that has limited its own
 //! CPU time and memory, that gets no variable of the host's environment, and that is ended when it takes too long by the
 //! clock. It leaves the code in the cache of the [`Engine`](super::Engine), which then loads it. That a digest was compiled,
-//! or what it was refused for, is noted beside the cache, so that neither is done twice.
+//! or which limit it broke, is noted beside the cache, so that neither is done twice; what the cache has dropped since is
+//! compiled in the host, as it has been shown to fit.
 //!
 //! Never here: running any of the compiled code, or a look at what the component says about itself.
 
@@ -21,6 +22,8 @@ use std::time::Duration;
 
 /// The most threads that a child compiles with: each needs memory of its own.
 const THREADS: usize = 4;
+/// By the clock a child may take this many times its CPU time: other work may be going on, and waiting harms nobody.
+const PATIENCE: u32 = 10;
 /// The most that is read of what a child says.
 const WORDS: u64 = 16 * 1024;
 /// A child's exit code when the engine refuses the component; the reason stands on its standard output.
@@ -135,14 +138,19 @@ impl Compilation {
 
     #[cfg(unix)]
     fn limit_this_process(&self) -> std::io::Result<()> {
-        use rlimit::{Resource, setrlimit};
+        use rlimit::Resource;
+        // Whoever started the host may have set lower ones, which cannot be raised.
+        let lower = |resource: Resource, soft: u64, hard: u64| {
+            let (_, most) = resource.get()?;
+            resource.set(soft.min(most), hard.min(most))
+        };
         // The soft limit ends the process with SIGXCPU; the hard one is for whoever would ignore that.
         let seconds = self.cpu.as_secs();
-        setrlimit(Resource::CPU, seconds, seconds + 1)?;
+        lower(Resource::CPU, seconds, seconds + 1)?;
         // Memory that can be written to, which reserved addresses are not: they cost nothing.
-        setrlimit(Resource::DATA, self.memory_bytes, self.memory_bytes)?;
+        lower(Resource::DATA, self.memory_bytes, self.memory_bytes)?;
         // A core of it is of no use to anybody.
-        setrlimit(Resource::CORE, 0, 0)
+        lower(Resource::CORE, 0, 0)
     }
 
     #[cfg(not(unix))]
@@ -158,8 +166,8 @@ impl Compilation {
                 "the process that compiles plugins could not be started: {error}"
             ))
         };
-        let mut errors = tempfile::tempfile().map_err(failed)?;
-        let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let mut errors = tempfile::tempfile_in(&self.folder).map_err(failed)?;
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut child = Command::new(&compiler.program)
             .args(&compiler.arguments)
             .args(self.arguments())
@@ -172,7 +180,8 @@ impl Compilation {
             .stderr(errors.try_clone().map_err(failed)?)
             .spawn()
             .map_err(failed)?;
-        let (status, said, late) = converse(&mut child, bytes, self.cpu * 2).map_err(failed)?;
+        let (status, said, late) =
+            converse(&mut child, bytes, self.cpu * PATIENCE).map_err(failed)?;
         if status.success() {
             return Ok(());
         }
@@ -212,7 +221,7 @@ impl Compilation {
         if late {
             return CompileError::Child(format!(
                 "it was not compiled within {} s; this machine is busy, or the file takes too much (`compile_seconds` in [limits])",
-                self.cpu.as_secs() * 2
+                (self.cpu * PATIENCE).as_secs()
             ));
         }
         let last = [said, errors]
