@@ -31,6 +31,7 @@ pub use upstream::{
 };
 
 use crate::manifest::Quota;
+use crate::redaction::Redactor;
 use crate::sandbox::Meter;
 use crate::{Clock, Limits};
 use body::GuardedBody;
@@ -240,6 +241,11 @@ impl EgressSession {
             calls: Arc::default(),
             patience: Arc::new(AtomicU64::new(milliseconds(PERMIT_PATIENCE))),
         }
+    }
+
+    /// What keeps the connector's secrets out of texts.
+    pub(crate) fn redactor(&self) -> &Arc<Redactor> {
+        self.traffic.redactor()
     }
 
     /// Bounds the waits for permits from now on; what is waited is taken off.

@@ -67,14 +67,15 @@ pub async fn collect(
     options: &RunOptions,
     observer: Arc<dyn Observer>,
 ) -> Result<Ledger, RunError> {
-    let traffic = Arc::new(Traffic::default());
+    let traffic = Arc::new(Traffic::new(Arc::clone(connector.redactor())));
     let session = EgressSession::new(connector.egress(), Arc::clone(&traffic));
     let store = connector.cache(journal);
     let (instance, warnings) = connector
         .open(session.clone(), Arc::clone(&store), &observer)
         .await?;
     let clock = connector.clock();
-    let mut ledger = Ledger::begin(connector.identity(), clock.now_ms(), warnings);
+    let redactor = Arc::clone(connector.redactor());
+    let mut ledger = Ledger::begin(connector.identity(), clock.now_ms(), warnings, redactor);
     let run = journal
         .begin_run(&connector.identity().connector_id, ledger.started)
         .await?;
@@ -108,7 +109,7 @@ pub async fn collect(
             break;
         }
     }
-    ledger.usage = collection.usage();
+    ledger.usage = collection.usage().await;
     ledger.finish(clock.now_ms(), collection.waited, &traffic);
     let noted = journal
         .end_run(
@@ -157,7 +158,7 @@ pub async fn test(
     connector: &Connector,
     observer: Arc<dyn Observer>,
 ) -> Result<TestReport, StartError> {
-    let traffic = Arc::new(Traffic::default());
+    let traffic = Arc::new(Traffic::new(Arc::clone(connector.redactor())));
     let session = EgressSession::new(connector.egress(), Arc::clone(&traffic));
     let (mut instance, warnings) = connector
         .open(session, Arc::new(NoCache), &observer)
@@ -166,6 +167,7 @@ pub async fn test(
         Ok(checks) => (checks, None),
         Err(fault) => (Vec::new(), Some(fault)),
     };
+    instance.leave_core_dump().await;
     Ok(TestReport {
         checks,
         warnings,

@@ -9,6 +9,7 @@
 mod bindings;
 mod cache;
 mod clocks;
+mod dump;
 mod engine;
 mod fault;
 mod instance;
@@ -22,6 +23,8 @@ mod stderr;
 pub use bindings::interflow::connector::log::Level;
 pub use bindings::interflow::connector::types::ErrorKind;
 pub use cache::{CacheStore, CacheWrites};
+pub use dump::CoreDump;
+pub(crate) use dump::CoreDumps;
 pub(crate) use engine::Prepared;
 pub use engine::{Engine, EngineError};
 pub use fault::{Fault, FaultKind};

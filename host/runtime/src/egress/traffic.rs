@@ -1,12 +1,16 @@
 //! What went over the wire in one run, for its ledger.
 
+use crate::redaction::Redactor;
 use serde::Serialize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Counters of one run; shared by its instances.
+/// Counters of one run; shared by its instances. Its sentences name what a guest asked for, so they are redacted.
 #[derive(Debug, Default)]
-pub struct Traffic(Mutex<TrafficCounts>);
+pub struct Traffic {
+    counts: Mutex<TrafficCounts>,
+    redactor: Arc<Redactor>,
+}
 
 /// A snapshot of [`Traffic`].
 #[derive(Clone, Debug, Default, Serialize)]
@@ -30,10 +34,24 @@ pub struct TrafficCounts {
 }
 
 const SENTENCES: usize = 20;
+const SENTENCE_BYTES: usize = 2000;
 
 impl Traffic {
+    /// Counters of one run of the connector whose secrets `redactor` knows.
+    pub fn new(redactor: Arc<Redactor>) -> Self {
+        Self {
+            counts: Mutex::default(),
+            redactor,
+        }
+    }
+
+    /// What keeps the connector's secrets out of texts.
+    pub(crate) fn redactor(&self) -> &Arc<Redactor> {
+        &self.redactor
+    }
+
     fn with<R>(&self, change: impl FnOnce(&mut TrafficCounts) -> R) -> R {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What has been counted so far.
@@ -63,6 +81,7 @@ impl Traffic {
     }
 
     pub(crate) fn denied(&self, sentence: String) {
+        let sentence = self.redactor.line(&sentence, SENTENCE_BYTES);
         tracing::warn!("egress: {sentence}");
         self.with(|counts| {
             counts.denied += 1;
@@ -73,6 +92,7 @@ impl Traffic {
     }
 
     pub(crate) fn failed(&self, sentence: String) {
+        let sentence = self.redactor.line(&sentence, SENTENCE_BYTES);
         self.with(|counts| counts.last_failure = Some(sentence));
     }
 }

@@ -6,6 +6,7 @@ use crate::interflow::{Envelope, Labels, Origin};
 use crate::journal::Journal;
 use crate::manifest::Manifest;
 use crate::plugins::Plugin;
+use crate::redaction::Redactor;
 use crate::sandbox::{CacheStore, Fault, Instance, Remark, Session};
 use crate::settings::{Problem, Settings};
 use crate::{Clock, Limits};
@@ -52,6 +53,7 @@ pub struct Connector {
     identity: Identity,
     plugin: Arc<Plugin>,
     settings: Settings,
+    redactor: Arc<Redactor>,
     egress: Arc<Egress>,
     clock: Clock,
 }
@@ -68,6 +70,7 @@ impl Connector {
         clock: Clock,
     ) -> Self {
         let manifest = &plugin.manifest;
+        let redactor = Arc::new(settings.redactor());
         let grant = Grant::new(settings.origin.clone(), manifest.network.requests.clone());
         let egress = Arc::new(Egress::new(
             grant,
@@ -82,9 +85,15 @@ impl Connector {
             identity,
             plugin,
             settings,
+            redactor,
             egress,
             clock,
         }
+    }
+
+    /// What keeps its secrets out of texts.
+    pub fn redactor(&self) -> &Arc<Redactor> {
+        &self.redactor
     }
 
     /// Who it is.

@@ -3,10 +3,12 @@
 use super::Identity;
 use crate::egress::{Traffic, TrafficCounts};
 use crate::manifest::LedgerPlan;
+use crate::redaction::Redactor;
 use crate::sandbox::{Fault, Notice, PluginFailure, Remark, Report, SetAside, Usage};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Entries of a list that are kept; the counters count all.
@@ -219,10 +221,17 @@ pub struct Ledger {
     pub usage: Usage,
     /// When it is worth going on, milliseconds since 1970.
     pub resume_at: Option<u64>,
+    #[serde(skip)]
+    redactor: Arc<Redactor>,
 }
 
 impl Ledger {
-    pub(crate) fn begin(identity: &Identity, started: u64, warnings: Vec<Remark>) -> Self {
+    pub(crate) fn begin(
+        identity: &Identity,
+        started: u64,
+        warnings: Vec<Remark>,
+        redactor: Arc<Redactor>,
+    ) -> Self {
         Self {
             connector: identity.clone(),
             started,
@@ -236,6 +245,7 @@ impl Ledger {
             waited_ms: 0,
             usage: Usage::default(),
             resume_at: None,
+            redactor,
         }
     }
 
@@ -266,9 +276,10 @@ impl Ledger {
         }
     }
 
-    /// As stored and printed.
+    /// As stored and printed: whatever a text in it missed on its way here, no secret stands in this one.
     pub fn to_json(&self) -> String {
         // Plain data with text keys: serialising it cannot fail.
-        serde_json::to_string(self).unwrap_or_default()
+        let document = serde_json::to_string(self).unwrap_or_default();
+        self.redactor.json(&document).into_owned()
     }
 }

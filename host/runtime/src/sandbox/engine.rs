@@ -2,6 +2,7 @@
 
 use super::bindings::{Plugin as World, PluginPre};
 use super::clocks::Monotonic;
+use super::dump::CoreDumps;
 use super::fault::{Broken, Fault, FaultKind};
 use super::instance::{Instance, Session};
 use super::state::{Own, State};
@@ -31,6 +32,7 @@ pub struct Engine {
     linker: Arc<Linker<State>>,
     limits: Arc<Limits>,
     clock: Clock,
+    core_dumps: Option<CoreDumps>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -62,11 +64,31 @@ impl Engine {
     /// # Errors
     /// If that folder cannot be used or the engine cannot start.
     pub fn new(compiled: Option<&Path>, limits: Limits, clock: Clock) -> Result<Self, EngineError> {
+        Self::start(compiled, limits, clock, None)
+    }
+
+    /// Like [`Engine::new`]; whenever a guest traps, its whole memory is kept in `core_dumps`. For the bench alone: a host
+    /// must not keep what a vendor has sent.
+    pub(crate) fn with_core_dumps(
+        compiled: Option<&Path>,
+        limits: Limits,
+        clock: Clock,
+        core_dumps: CoreDumps,
+    ) -> Result<Self, EngineError> {
+        Self::start(compiled, limits, clock, Some(core_dumps))
+    }
+
+    fn start(
+        compiled: Option<&Path>,
+        limits: Limits,
+        clock: Clock,
+        core_dumps: Option<CoreDumps>,
+    ) -> Result<Self, EngineError> {
         let wrong = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
         let mut config = Config::new();
         config
             .epoch_interruption(true)
-            .coredump_on_trap(false)
+            .coredump_on_trap(core_dumps.is_some())
             .max_wasm_stack(WASM_STACK)
             .async_stack_size(2 * WASM_STACK)
             .wasm_relaxed_simd(false)
@@ -98,6 +120,7 @@ impl Engine {
             linker: Arc::new(linker),
             limits: Arc::new(limits),
             clock,
+            core_dumps,
         })
     }
 
@@ -148,12 +171,13 @@ pub(crate) struct Prepared {
 impl Prepared {
     pub(crate) async fn open(&self, session: Session) -> Result<Instance, Fault> {
         let meter = Arc::clone(&session.egress.meter);
-        let state = State::new(
+        let mut state = State::new(
             session,
             &self.engine.limits,
             self.engine.clock.clone(),
             TICK,
         );
+        state.core_dumps = self.engine.core_dumps.clone();
         let mut store = Store::new(&self.engine.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(self.engine.limits.hostcall_bytes);
@@ -194,8 +218,9 @@ impl Prepared {
             )),
             Err(error) => {
                 let refused = store.data_mut().limiter.refused.take();
-                let stderr = store.data().stderr.text();
-                Err(Fault::of_call(&error, &stderr, refused))
+                let state = store.data();
+                let stderr = state.stderr.text(&state.redactor);
+                Err(Fault::of_call(&error, &stderr, refused, &state.redactor))
             }
         }
     }

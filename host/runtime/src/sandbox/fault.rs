@@ -1,5 +1,6 @@
 //! What went wrong inside a plugin, as a report that a person can use: kind, panic message, backtrace.
 
+use crate::redaction::Redactor;
 use serde::Serialize;
 use std::fmt;
 
@@ -58,13 +59,20 @@ pub(crate) enum Broken {
 }
 
 const FRAMES: usize = 30;
+const MESSAGE_BYTES: usize = 2000;
 
 impl Fault {
     /// Turns what a call returned into a report.
     ///
+    /// `stderr` is redacted already, since it has been cut.
     /// `refused` is a growth of memory or table that was refused during the call: an allocation that fails then looks like
     /// any other trap.
-    pub(crate) fn of_call(error: &wasmtime::Error, stderr: &str, refused: Option<String>) -> Self {
+    pub(crate) fn of_call(
+        error: &wasmtime::Error,
+        stderr: &str,
+        refused: Option<String>,
+        redactor: &Redactor,
+    ) -> Self {
         let (kind, message) = if let Some(broken) = error.downcast_ref::<Broken>() {
             let kind = match broken {
                 Broken::Limit(_) => FaultKind::Limit,
@@ -92,7 +100,7 @@ impl Fault {
             .filter(|text| !text.is_empty())
             .map(|text| {
                 text.lines()
-                    .map(|line| super::log::clean(line, 1024))
+                    .map(|line| redactor.line(line, 1024))
                     .collect::<Vec<_>>()
                     .join("\n")
             });
@@ -104,16 +112,21 @@ impl Fault {
                     .lines()
                     .skip(1)
                     .take(FRAMES)
-                    .map(|line| super::log::clean(line.trim(), 512))
+                    .map(|line| redactor.line(line.trim(), 512))
                     .collect()
             })
             .unwrap_or_default();
         Self {
             kind,
-            message,
+            message: redactor.line(&message, MESSAGE_BYTES),
             panic,
             backtrace,
         }
+    }
+
+    /// A breach of the contract; its sentence may quote the guest.
+    pub(crate) fn contract(message: &str, redactor: &Redactor) -> Self {
+        Self::new(FaultKind::Contract, redactor.line(message, MESSAGE_BYTES))
     }
 
     pub(crate) fn new(kind: FaultKind, message: impl Into<String>) -> Self {

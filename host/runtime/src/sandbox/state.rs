@@ -3,13 +3,16 @@
 use super::bindings::interflow::connector::types;
 use super::cache::Cache;
 use super::clocks::Wall;
+use super::dump::CoreDumps;
 use super::instance::Session;
 use super::limiter::Limiter;
 use super::log::Log;
 use super::sink::Sink;
 use super::stderr::Tail;
 use crate::egress::Hooks;
+use crate::redaction::Redactor;
 use crate::{Clock, Limits};
+use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::{HasSelf, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -27,6 +30,10 @@ pub(crate) struct State {
     pub(super) cache: Cache,
     pub(super) sink: Sink,
     pub(super) stderr: Tail,
+    /// Every text of the guest goes through this.
+    pub(super) redactor: Arc<Redactor>,
+    /// Where a core dump goes when the guest traps; tests have it.
+    pub(super) core_dumps: Option<CoreDumps>,
 }
 
 /// CPU time in ticks of the engine's epoch.
@@ -38,10 +45,11 @@ pub(crate) struct Cpu {
 
 impl State {
     pub(super) fn new(session: Session, limits: &Limits, clock: Clock, tick: Duration) -> Self {
-        let stderr = Tail::new(limits.stderr_bytes);
+        let redactor = Arc::clone(session.egress.redactor());
+        let stderr = Tail::new(limits.stderr_bytes, redactor.widest());
         let wasi = WasiCtx::builder()
             .stderr(stderr.clone())
-            .stdout(Tail::new(0))
+            .stdout(Tail::new(0, 0))
             .wall_clock(Wall(clock.clone()))
             .allow_tcp(false)
             .allow_udp(false)
@@ -67,6 +75,8 @@ impl State {
             sink: Sink::new(limits),
             clock,
             stderr,
+            redactor,
+            core_dumps: None,
         }
     }
 }
