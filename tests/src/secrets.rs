@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::memmem;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -28,14 +28,25 @@ impl Marker {
     pub fn random() -> Self {
         let mut text = String::new();
         for special in SPECIAL {
-            for _ in 0..2 {
-                let number = RandomState::new().hash_one(text.len());
-                let place = usize::try_from(number % PLAIN.len() as u64).unwrap_or(0);
-                text.push(char::from(PLAIN[place]));
-            }
+            text.push_str(&Self::random_plain(2));
             text.push(special);
         }
         Self::of(&text)
+    }
+
+    /// 24 random lower-case letters and digits: a text that can be a part of a host's name as well.
+    pub fn label() -> Self {
+        Self::of(&Self::random_plain(24).to_ascii_lowercase())
+    }
+
+    fn random_plain(length: usize) -> String {
+        let mut text = String::new();
+        for _ in 0..length {
+            let number = RandomState::new().hash_one(text.len());
+            let place = usize::try_from(number % PLAIN.len() as u64).unwrap_or(0);
+            text.push(char::from(PLAIN[place]));
+        }
+        text
     }
 
     /// The search for a known text.
@@ -71,23 +82,43 @@ impl Marker {
         }
     }
 
-    /// Checks every file below a folder, byte by byte, and how many there were.
+    /// Checks every file below a folder, byte by byte, and says how many there were.
     ///
     /// # Errors
     /// If one cannot be read.
     pub fn is_not_below(&self, folder: &Path) -> std::io::Result<usize> {
-        let mut files = 0;
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                files += self.is_not_below(&path)?;
-            } else {
-                self.is_not_in(&path.display().to_string(), &std::fs::read(&path)?);
-                files += 1;
+        let files = files_below(folder)?;
+        for path in &files {
+            self.is_not_in(&path.display().to_string(), &std::fs::read(path)?);
+        }
+        Ok(files.len())
+    }
+
+    /// Whether a file below a folder holds it.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub fn is_below(&self, folder: &Path) -> std::io::Result<bool> {
+        for path in files_below(folder)? {
+            if self.found_in(&std::fs::read(path)?).is_some() {
+                return Ok(true);
             }
         }
-        Ok(files)
+        Ok(false)
     }
+}
+
+fn files_below(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(files_below(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }
 
 /// Everything that would betray the text: its forms whole, and pieces of the plain one and of base64.

@@ -52,37 +52,44 @@ fn not_in_ledger(ledger: &Ledger, secret: &Marker) {
     secret.is_not_in("the stored ledger", ledger.to_json().as_bytes());
 }
 
-/// A simulated Qualys that knows this account, and a bench of the real connector in front of it.
-async fn qualys(user: &Marker, password: &Marker, limits: Limits, options: &[&str]) -> Bench {
+/// A simulated Qualys with this password, and a bench of the real connector in front of it. `given` is a text that the guest
+/// does get: a part of the vendor's address.
+async fn qualys(given: &Marker, password: &Marker, limits: Limits, options: &[&str]) -> Bench {
     logged();
-    let account = ["--user", user.text(), "--password", password.text()];
+    let account = ["--password", password.text()];
     let vendor = Vendor::new(account.into_iter().chain(options.iter().copied()));
     vendor
         .bench()
         .limits(limits)
-        .settings(qualys_settings(user, password))
+        .settings(qualys_settings(given, password))
         .keep_core_dumps()
         .open()
         .await
         .unwrap()
 }
 
-fn qualys_settings(user: &Marker, password: &Marker) -> Value {
-    settings(json!({"username": user.text(), "password": password.text(), "hosts_per_page": 7}))
+fn qualys_settings(given: &Marker, password: &Marker) -> Value {
+    settings(json!({
+        "qualys_url": format!("https://{}.example.test", given.text()),
+        "password": password.text(),
+        "hosts_per_page": 7,
+    }))
 }
 
 const ESTATE: [&str; 4] = ["--hosts", "40", "--detections", "10"];
 
 #[tokio::test]
-async fn the_qualys_connector_never_holds_the_password_and_always_its_user_name() {
-    let (user, password, wrong) = (Marker::random(), Marker::random(), Marker::random());
-    let mut bench = qualys(&user, &password, Limits::default(), &ESTATE).await;
+async fn the_qualys_connector_holds_what_it_was_given_and_never_the_password() {
+    let (given, password, wrong) = (Marker::label(), Marker::random(), Marker::random());
+    let mut bench = qualys(&given, &password, Limits::default(), &ESTATE).await;
     let ledger = bench.collect().await.unwrap();
     done(&ledger);
     not_in_ledger(&ledger, &password);
     assert!(bench.test().await.unwrap().passed());
 
-    bench.set_settings(&qualys_settings(&user, &wrong)).unwrap();
+    bench
+        .set_settings(&qualys_settings(&given, &wrong))
+        .unwrap();
     let ledger = bench.collect().await.unwrap();
     assert_eq!(ledger.outcome, RunOutcome::Failed, "{}", ledger.reason);
     not_in_ledger(&ledger, &wrong);
@@ -92,8 +99,8 @@ async fn the_qualys_connector_never_holds_the_password_and_always_its_user_name(
     let dumps = bench.core_dumps();
     assert_eq!(dumps.len(), 4, "two runs and two tests");
     for dump in &dumps {
-        // The control: the same search, in the same memory, for a text of the same kind that the guest was given.
-        assert!(holds(dump, &user), "the search finds nothing at all");
+        // The control: the same search, in the same memory.
+        assert!(holds(dump, &given), "the search finds nothing at all");
         assert!(!holds(dump, &password) && !holds(dump, &wrong));
     }
     for secret in [&password, &wrong] {
@@ -104,52 +111,54 @@ async fn the_qualys_connector_never_holds_the_password_and_always_its_user_name(
 
 #[tokio::test]
 async fn a_connector_that_traps_in_the_middle_of_its_work_holds_no_password_either() {
-    let (user, password) = (Marker::random(), Marker::random());
+    let (given, password) = (Marker::label(), Marker::random());
     // Too little for one huge value: the guest's allocator gives up, and the guest with it.
     let limits = Limits {
         memory_bytes: 3 << 20,
         ..Limits::default()
     };
     let huge = [ESTATE.as_slice(), &["--switch", "huge-text=3:3000000"]].concat();
-    let mut bench = qualys(&user, &password, limits, &huge).await;
+    let mut bench = qualys(&given, &password, limits, &huge).await;
     let ledger = bench.collect().await.unwrap();
     let faults: Vec<_> = ledger.contents.iter().flat_map(|it| &it.faults).collect();
     assert!(!faults.is_empty(), "{}", ledger.to_json());
     assert!(faults.iter().all(|fault| fault.kind == FaultKind::Limit));
     assert!(faults.iter().any(|fault| !fault.backtrace.is_empty()));
-    assert!(bench.core_dumps().len() > faults.len());
-    for dump in bench.core_dumps() {
-        assert!(holds(&dump, &user), "{}", dump.cause);
-        assert!(!holds(&dump, &password), "{}", dump.cause);
+    let dumps = bench.core_dumps();
+    assert!(dumps.len() >= faults.len(), "each fault was a trap");
+    for dump in &dumps {
+        assert!(holds(dump, &given), "{}", dump.cause);
+        assert!(!holds(dump, &password), "{}", dump.cause);
     }
     not_in_ledger(&ledger, &password);
     not_on(&bench, &password);
 }
 
 #[tokio::test]
-async fn a_guest_that_was_given_the_text_is_found_out() {
-    // As a user name, which is no secret: the same text, the same component, the same search.
-    let (text, password) = (Marker::random(), Marker::random());
-    let mut bench = qualys(&text, &password, Limits::default(), &ESTATE).await;
-    done(&bench.collect().await.unwrap());
-    assert!(holds(&bench.core_dumps()[0], &text));
-    assert!(!holds(&bench.core_dumps()[0], &password));
+async fn a_guest_that_is_given_the_very_same_text_is_found_out() {
+    let (text, other) = (Marker::label(), Marker::label());
+    let mut keeps = qualys(&other, &text, Limits::default(), &ESTATE).await;
+    done(&keeps.collect().await.unwrap());
+    let mut gives = qualys(&text, &other, Limits::default(), &ESTATE).await;
+    done(&gives.collect().await.unwrap());
+    assert!(!holds(&keeps.core_dumps()[0], &text));
+    assert!(holds(&gives.core_dumps()[0], &text));
 }
 
-fn acme_settings(name: &str, token: &str) -> Value {
-    json!({"url": "https://acme-scanner.example.test", "token_name": name, "token": token})
+fn acme_settings(host: &str, token: &str) -> Value {
+    json!({"url": format!("https://{host}.example.test"), "token_name": "reader", "token": token})
 }
 
 #[tokio::test]
-async fn the_example_connector_never_holds_its_token() {
+async fn the_example_connector_holds_what_it_was_given_and_never_its_token() {
     logged();
-    let (name, token) = (Marker::random(), Marker::random());
+    let (given, token) = (Marker::label(), Marker::random());
     let assets = r#"[{"id":"a1","seen_ms":1772440877000}]"#;
     let script = Script::new().answer(200, &[], assets).answer(401, &[], "");
     let mut bench = Bench::of(acme_component())
         .compiled(compiled())
         .upstream(script.clone())
-        .settings(acme_settings(name.text(), token.text()))
+        .settings(acme_settings(given.text(), token.text()))
         .keep_core_dumps()
         .open()
         .await
@@ -159,12 +168,12 @@ async fn the_example_connector_never_holds_its_token() {
     assert!(!bench.test().await.unwrap().passed());
     // The vendor does get it.
     for request in script.requests() {
-        let pair = STANDARD.encode(format!("{}:{}", name.text(), token.text()));
+        let pair = STANDARD.encode(format!("reader:{}", token.text()));
         assert_eq!(request.headers["authorization"], format!("Basic {pair}"));
     }
     assert_eq!(bench.core_dumps().len(), 2);
     for dump in bench.core_dumps() {
-        assert!(holds(&dump, &name), "the search finds nothing at all");
+        assert!(holds(&dump, &given), "the search finds nothing at all");
         assert!(!holds(&dump, &token));
     }
     not_in_ledger(&ledger, &token);
@@ -204,7 +213,7 @@ fn parrot_vendor() -> impl Upstream {
 }
 
 async fn parrot(through: &str, token: &Marker) -> Bench {
-    let mut settings = acme_settings("reader", token.text());
+    let mut settings = acme_settings("parrot", token.text());
     settings["through"] = json!(through);
     Bench::of(parrot_component())
         .compiled(compiled())
@@ -222,24 +231,13 @@ async fn passed_on(through: &str) -> (Bench, Ledger) {
     let mut bench = parrot(through, &token).await;
     let ledger = bench.collect().await.unwrap();
     not_in_ledger(&ledger, &token);
-    assert!(
-        !token
-            .found_in(
-                bench
-                    .records()
-                    .unwrap()
-                    .iter()
-                    .map(Value::to_string)
-                    .collect::<String>()
-                    .as_bytes()
-            )
-            .is_some()
-    );
     token.is_not_in("log lines", format!("{:?}", bench.logs()).as_bytes());
     token.is_not_in("waits", format!("{:?}", bench.waits()).as_bytes());
     token.is_not_below(bench.folder()).unwrap();
-    // The server told it: here the search must find something.
-    assert!(bench.core_dumps().iter().any(|dump| holds(dump, &token)));
+    // The server told it: here the search must find something. (A broken contract is no trap, and leaves no dump.)
+    let dumps = bench.core_dumps();
+    assert!(through == "odd-report" || !dumps.is_empty());
+    assert!(dumps.iter().all(|dump| holds(dump, &token)));
     (bench, ledger)
 }
 
@@ -292,10 +290,8 @@ async fn an_echoed_password_is_redacted_in_reports() {
     let (_, ledger) = passed_on("report").await;
     let content = &ledger.contents[0];
     let told = |text: &str| {
-        assert!(
-            text.starts_with("told: Basic [redacted]; [redacted]"),
-            "{text}"
-        )
+        let starts = text.starts_with("told: Basic [redacted]; [redacted]");
+        assert!(starts, "{text}");
     };
     told(content.counters.keys().next_back().unwrap());
     told(content.unknown_elements.keys().next().unwrap());
@@ -321,7 +317,7 @@ async fn an_echoed_password_is_redacted_in_refusals_of_egress() {
     let (_, ledger) = passed_on("request").await;
     let denial = &ledger.traffic.denials[0];
     assert!(
-        denial.contains("/words/") && denial.contains("[redacted]"),
+        denial.contains("/say") && denial.contains("[redacted]"),
         "{denial}"
     );
 }
@@ -456,17 +452,6 @@ fn no_command_prints_the_password_and_no_file_keeps_it() {
         }
         assert_eq!(run(&site, &wrong, arguments).status.code(), Some(1));
     }
-    // Too little memory for the plugin: traps and their reports.
-    std::fs::write(site.path().join("host.toml"), "[limits]\nmemory_mib = 2\n").unwrap();
-    let output = run(
-        &site,
-        &password,
-        &["collect", "qualys.toml", "--full", "--json"],
-    );
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.contains("ran out of room"), "{text}");
-    std::fs::remove_file(site.path().join("host.toml")).unwrap();
-
     for secret in [&password, &wrong] {
         assert!(secret.is_not_below(site.path()).unwrap() > 3);
         for index in ["syslog", "scans"] {
@@ -475,9 +460,26 @@ fn no_command_prints_the_password_and_no_file_keeps_it() {
         }
     }
     // The same search finds what does stand there.
-    let known = Marker::of("qualys-test");
-    let journal = std::fs::read(site.path().join("journal.sqlite")).unwrap();
-    assert!(known.found_in(&journal).is_some());
+    let known = Marker::of("everything that was listed is accounted for");
+    assert!(known.is_below(site.path()).unwrap());
+}
+
+#[test]
+fn the_report_of_a_trap_tells_no_password_either() {
+    let password = Marker::random();
+    let account = ["--password", password.text()];
+    let huge = ["--switch", "huge-text=3:3000000"];
+    let sim = SimProcess::start(SIM, &[&account[..], &ESTATE, &huge].concat()).unwrap();
+    let site = Site::new(HOST, &sim.address, "").unwrap();
+    std::fs::write(site.path().join("host.toml"), "[limits]\nmemory_mib = 2\n").unwrap();
+    for arguments in COMMANDS.iter().skip(3) {
+        let output = run(&site, &password, arguments);
+        assert_eq!(output.status.code(), Some(1));
+        let told = [output.stdout, output.stderr].concat();
+        let told = String::from_utf8_lossy(&told);
+        assert!(told.contains("ran out of room"), "{told}");
+    }
+    password.is_not_below(site.path()).unwrap();
 }
 
 /// A server that refuses every login and sends the credential back; answers until its test ends.
