@@ -227,12 +227,14 @@ async fn parrot(through: &str, token: &Marker) -> Bench {
 
 /// One run of a plugin that passes on an echo of the credential; what it said must show, without the secret.
 async fn passed_on(through: &str) -> (Bench, Ledger) {
+    logged();
     let token = Marker::random();
     let mut bench = parrot(through, &token).await;
     let ledger = bench.collect().await.unwrap();
     not_in_ledger(&ledger, &token);
     token.is_not_in("log lines", format!("{:?}", bench.logs()).as_bytes());
     token.is_not_in("waits", format!("{:?}", bench.waits()).as_bytes());
+    token.is_not_in("the log", &logged());
     token.is_not_below(bench.folder()).unwrap();
     // The server told it: here the search must find something. (A broken contract is no trap, and leaves no dump.)
     let dumps = bench.core_dumps();
@@ -482,6 +484,61 @@ fn the_report_of_a_trap_tells_no_password_either() {
     password.is_not_below(site.path()).unwrap();
 }
 
+#[test]
+fn a_password_in_the_definition_or_in_a_file_is_printed_by_nobody_and_warned_of_if_everybody_can_read_it()
+ {
+    use std::os::unix::fs::PermissionsExt as _;
+    let password = Marker::random();
+    let sim = SimProcess::start(SIM, &["--hosts", "3", "--password", password.text()]).unwrap();
+    let site = Site::new(HOST, &sim.address, "").unwrap();
+    let definition = site.path().join("qualys.toml");
+    let secret = site.path().join("password.txt");
+    std::fs::write(&secret, password.text()).unwrap();
+    let whole = std::fs::read_to_string(&definition).unwrap();
+    let reference = "{ env = \"QUALYS_PASSWORD\" }";
+    // A JSON text is a TOML text, too.
+    let text = Value::from(password.text()).to_string();
+    let warned = |arguments: &[&str]| {
+        let output = run(&site, &password, arguments);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{told}");
+        told.contains("settings.password: ")
+            && told.contains("every user of this machine can read it")
+    };
+    for (source, file) in [
+        (text.as_str(), &definition),
+        ("{ file = \"password.txt\" }", &secret),
+    ] {
+        std::fs::write(&definition, whole.replace(reference, source)).unwrap();
+        for (mode, expected) in [(0o644, true), (0o600, false)] {
+            std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(
+                warned(&["test", "qualys.toml"]),
+                expected,
+                "{source} {mode:o}"
+            );
+            assert_eq!(warned(&["collect", "qualys.toml", "--json"]), expected);
+        }
+    }
+    // Mistakes around the secret quote none of it.
+    for mistake in [
+        format!("password = [{text}]"),
+        format!("password = {{ text = {text} }}"),
+        format!("passwort = {text}"),
+        format!("password = {}", &text[1..]),
+        format!("password = {text}x"),
+    ] {
+        let wrong = whole.replace(&format!("password = {reference}"), &mistake);
+        std::fs::write(&definition, wrong).unwrap();
+        for arguments in [
+            &["test", "qualys.toml"][..],
+            &["test", "qualys.toml", "--json"],
+        ] {
+            assert_eq!(run(&site, &password, arguments).status.code(), Some(2));
+        }
+    }
+}
+
 /// A server that refuses every login and sends the credential back; answers until its test ends.
 fn echoing_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -536,6 +593,39 @@ fn a_server_that_sends_the_password_back_gets_it_into_no_output_and_no_file() {
             told.contains("Bad login, told: Basic [redacted]; [redacted]"),
             "{told}"
         );
+    }
+    password.is_not_below(site.path()).unwrap();
+}
+
+#[test]
+fn a_plugin_that_passes_the_password_on_gets_it_into_no_output_and_no_file() {
+    let password = Marker::random();
+    let address = echoing_server();
+    let site = Site::new(HOST, &address, "").unwrap();
+    std::fs::copy(parrot_component(), site.path().join("plugins/parrot.wasm")).unwrap();
+    for through in ["log", "error", "panic", "report", "request", "mistake"] {
+        let definition = format!("{through}.toml");
+        let text = format!(
+            "name = \"{through}\"\ntype = \"parrot\"\ntenant = \"acme\"\n[settings]\nurl = \"{address}\"\ntoken_name = \"reader\"\ntoken = {{ env = \"QUALYS_PASSWORD\" }}\nthrough = \"{through}\"\n"
+        );
+        std::fs::write(site.path().join(&definition), text).unwrap();
+        for command in ["test", "collect"] {
+            // At this level wasmtime logs what a guest hands to the host, byte by byte.
+            for arguments in [
+                &[command, &definition, "--log", "trace"][..],
+                &[command, &definition, "--json"],
+            ] {
+                let output = run(&site, &password, arguments);
+                let told = [output.stdout, output.stderr].concat();
+                let told = String::from_utf8_lossy(&told);
+                // A person is shown the last line of a panic's message, a program all of it.
+                let shows = told.contains("[redacted]");
+                assert!(
+                    shows || through == "panic" && !told.starts_with('{'),
+                    "{told}"
+                );
+            }
+        }
     }
     password.is_not_below(site.path()).unwrap();
 }
