@@ -3,6 +3,7 @@
 use super::bindings::{Plugin as World, PluginPre};
 use super::clocks::Monotonic;
 use super::compiler::{Compilation, CompileError, Compiler, Notes};
+use super::dump::CoreDumps;
 use super::fault::{Broken, Fault, FaultKind};
 use super::instance::{Instance, Session};
 use super::state::{Own, State};
@@ -40,6 +41,7 @@ pub struct Engine {
     clock: Clock,
     cache: Option<Arc<CompiledFolder>>,
     compiler: Option<Arc<Compiler>>,
+    core_dumps: Option<CoreDumps>,
 }
 
 /// Where compiled code is kept.
@@ -78,6 +80,26 @@ impl Engine {
     /// # Errors
     /// If that folder cannot be used or the engine cannot start.
     pub fn new(compiled: Option<&Path>, limits: Limits, clock: Clock) -> Result<Self, EngineError> {
+        Self::start(compiled, limits, clock, None)
+    }
+
+    /// Like [`Engine::new`]; whenever a guest traps, its whole memory is kept in `core_dumps`. For the bench alone: a host
+    /// must not keep what a vendor has sent.
+    pub(crate) fn with_core_dumps(
+        compiled: Option<&Path>,
+        limits: Limits,
+        clock: Clock,
+        core_dumps: CoreDumps,
+    ) -> Result<Self, EngineError> {
+        Self::start(compiled, limits, clock, Some(core_dumps))
+    }
+
+    fn start(
+        compiled: Option<&Path>,
+        limits: Limits,
+        clock: Clock,
+        core_dumps: Option<CoreDumps>,
+    ) -> Result<Self, EngineError> {
         let wrong = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
         let cache = match compiled {
             Some(directory) => {
@@ -96,6 +118,7 @@ impl Engine {
         let mut config = configuration(cache.as_ref().map(|cache| cache.code.as_path()))?;
         let stack = limits.stack_bytes;
         config
+            .coredump_on_trap(core_dumps.is_some())
             .max_wasm_stack(stack)
             // Host functions have the same again, and never less than a mebibyte.
             .async_stack_size(stack + stack.max(HOST_STACK));
@@ -120,6 +143,7 @@ impl Engine {
             clock,
             cache,
             compiler: None,
+            core_dumps,
         })
     }
 
@@ -202,13 +226,14 @@ pub(crate) struct Prepared {
 impl Prepared {
     pub(crate) async fn open(&self, session: Session) -> Result<Instance, Fault> {
         let meter = Arc::clone(&session.egress.meter);
-        let state = State::new(
+        let mut state = State::new(
             session,
             &self.engine.limits,
             self.engine.clock.clone(),
             TICK,
         );
         state.spending.note(Limit::Instances, u64::from(self.parts));
+        state.core_dumps = self.engine.core_dumps.clone();
         let mut store = Store::new(&self.engine.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(self.engine.limits.hostcall_bytes);
@@ -250,8 +275,15 @@ impl Prepared {
             )),
             Err(error) => {
                 let refused = store.data_mut().limiter.refused.take();
-                let stderr = store.data().stderr.text();
-                Err(Fault::of_call(START, &error, &stderr, refused))
+                let state = store.data();
+                let stderr = state.stderr.text(&state.redactor);
+                Err(Fault::of_call(
+                    START,
+                    &error,
+                    &stderr,
+                    refused,
+                    &state.redactor,
+                ))
             }
         }
     }
