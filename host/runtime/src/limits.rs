@@ -16,6 +16,10 @@ use std::time::Duration;
 pub struct Limits {
     /// Size of a component file (`plugins`).
     pub component_bytes: u64,
+    /// What `describe` returns (`plugins`).
+    pub manifest_bytes: usize,
+    /// Remarks of one `configure`, and checks of one `test` (`sandbox::instance`).
+    pub remarks: usize,
     /// Linear memory of an instance, all memories together (`sandbox::limiter`).
     pub memory_bytes: usize,
     /// Elements of a table (`sandbox::limiter`).
@@ -67,6 +71,10 @@ pub struct Limits {
     pub batch_bytes: u64,
     /// After this time a plugin is asked to return (`runs`).
     pub batch_soft_deadline: Duration,
+    /// Batches of one content type in one run; the next run goes on from there (`runs`).
+    pub run_batches: u32,
+    /// Batches in a row that bring nothing, move no cursor and still ask for more (`runs`).
+    pub idle_batches: u32,
     /// A cursor (`sandbox::instance`).
     pub cursor_bytes: usize,
     /// A report (`sandbox::instance`).
@@ -86,6 +94,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             component_bytes: 32 * MIB as u64,
+            manifest_bytes: 256 * KIB,
+            remarks: 100,
             memory_bytes: 64 * MIB,
             table_elements: 100_000,
             instances: 64,
@@ -111,6 +121,8 @@ impl Default for Limits {
             batch_items: 5_000,
             batch_bytes: 8 * MIB as u64,
             batch_soft_deadline: Duration::from_secs(10),
+            run_batches: 1_000_000,
+            idle_batches: 1_000,
             cursor_bytes: 64 * KIB,
             report_bytes: 8 * MIB,
             cache_entry_bytes: 256 * KIB,

@@ -1,6 +1,7 @@
 //! What went over the wire in one run, for its ledger.
 
 use crate::limits::Spending;
+use crate::sandbox::clean;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub struct TrafficCounts {
 }
 
 const SENTENCES: usize = 20;
+const SENTENCE_BYTES: usize = 600;
 
 impl Traffic {
     fn with<R>(&self, change: impl FnOnce(&mut TrafficCounts) -> R) -> R {
@@ -71,17 +73,21 @@ impl Traffic {
         self.with(|counts| counts.held_back += 1);
     }
 
-    pub(crate) fn denied(&self, sentence: String) {
-        tracing::warn!("egress: {sentence}");
+    /// Counts a refusal. What it says quotes the guest, which may repeat itself for ever: it is cleaned, and logged as
+    /// often as it is kept.
+    pub(crate) fn denied(&self, sentence: &str) {
+        let sentence = clean(sentence, SENTENCE_BYTES);
         self.with(|counts| {
             counts.denied += 1;
             if counts.denials.len() < SENTENCES && !counts.denials.contains(&sentence) {
+                tracing::warn!("egress: {sentence}");
                 counts.denials.push(sentence);
             }
         });
     }
 
-    pub(crate) fn failed(&self, sentence: String) {
+    pub(crate) fn failed(&self, sentence: &str) {
+        let sentence = clean(sentence, SENTENCE_BYTES);
         self.with(|counts| counts.last_failure = Some(sentence));
     }
 }

@@ -119,10 +119,13 @@ impl From<types::Error> for PluginFailure {
             message: clean(&error.message, 600),
             advice: clean(&error.advice, 600),
             http_status: error.http_status,
-            retry_after_ms: error.retry_after_ms,
+            retry_after_ms: error.retry_after_ms.map(|wait| wait.min(LONGEST_WAIT_MS)),
         }
     }
 }
+
+/// No vendor asks to wait for longer than a day; whoever says so must not hold a connector for ever.
+const LONGEST_WAIT_MS: u64 = 86_400_000;
 
 /// How a call failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -214,6 +217,65 @@ pub struct Report {
     /// What was asked of the vendor.
     #[serde(default)]
     pub window: serde_json::Value,
+}
+
+/// Longest names and sentences of a report, and its longest `window`, in bytes.
+const NAME_BYTES: usize = 200;
+const SENTENCE_BYTES: usize = 2_000;
+const WINDOW_BYTES: usize = 16 * 1024;
+
+impl Report {
+    /// Shortens what people read, and takes control characters out of it. What is seen is for machines and stays.
+    fn tidy(&mut self) {
+        let name = |name: String| clean(&name, NAME_BYTES);
+        let counted = |counts: &mut BTreeMap<String, u64>| {
+            *counts = std::mem::take(counts)
+                .into_iter()
+                .map(|(id, count)| (name(id), count))
+                .collect();
+        };
+        counted(&mut self.counters);
+        counted(&mut self.unknown_elements);
+        for entry in &mut self.set_aside {
+            entry.object = clean(&entry.object, NAME_BYTES);
+            entry.code = clean(&entry.code, NAME_BYTES);
+            entry.message = clean(&entry.message, SENTENCE_BYTES);
+        }
+        for notice in &mut self.notices {
+            notice.code = clean(&notice.code, NAME_BYTES);
+            notice.message = clean(&notice.message, SENTENCE_BYTES);
+        }
+        tidy_value(&mut self.window);
+        let length = self.window.to_string().len();
+        if length > WINDOW_BYTES {
+            self.window = serde_json::Value::Null;
+            self.notices.push(Notice {
+                code: "window-too-large".into(),
+                message: format!(
+                    "The report's window has {length} bytes, at most {WINDOW_BYTES} are kept; it was left out."
+                ),
+            });
+        }
+    }
+}
+
+/// Cleans the texts of any document. Its depth is bounded by the reader that it came from.
+fn tidy_value(value: &mut serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => *text = clean(text, SENTENCE_BYTES),
+        Value::Array(list) => list.iter_mut().for_each(tidy_value),
+        Value::Object(members) => {
+            *members = std::mem::take(members)
+                .into_iter()
+                .map(|(key, mut value)| {
+                    tidy_value(&mut value);
+                    (clean(&key, NAME_BYTES), value)
+                })
+                .collect();
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// An object that could not be read.
@@ -404,9 +466,25 @@ impl Instance {
         spending.note(Limit::CacheBatchBytes, state.cache.current_bytes as u64);
     }
 
-    fn broken(&mut self, message: String) -> Fault {
+    fn broken(&mut self, call: &'static str, message: String) -> Fault {
         self.gone = true;
-        Fault::new(FaultKind::Contract, COLLECT, message)
+        Fault::new(FaultKind::Contract, call, message)
+    }
+
+    /// Refuses a list that is longer than `limit`.
+    fn bounded(
+        &mut self,
+        call: &'static str,
+        what: &str,
+        length: usize,
+        limit: usize,
+    ) -> Result<(), Fault> {
+        if length <= limit {
+            return Ok(());
+        }
+        let message =
+            format!("The plugin returned {length} {what}, at most {limit} are allowed.");
+        Err(self.broken(call, message))
     }
 
     pub(crate) async fn describe(&mut self) -> Result<String, Fault> {
@@ -436,6 +514,8 @@ impl Instance {
                     .await
             })
             .await?;
+        let (Ok(list) | Err(list)) = &result;
+        self.bounded("configure", "remarks", list.len(), self.limits.remarks)?;
         let remarks = |list: Vec<exports::SettingRemark>| {
             list.into_iter()
                 .map(|remark| Remark {
@@ -460,6 +540,7 @@ impl Instance {
                 world.interflow_connector_connector().call_test(store).await
             })
             .await?;
+        self.bounded("test", "checks", checks.len(), self.limits.remarks)?;
         Ok(checks
             .into_iter()
             .map(|check| Check {
@@ -496,6 +577,14 @@ impl Instance {
             })
             .await?;
         let split = result.map_err(|error| CallFailure::Plugin(error.into()))?;
+        if let Some(split) = &split {
+            let most = usize::try_from(max_parts).unwrap_or(usize::MAX);
+            self.bounded("plan", "parts", split.parts.len(), most)?;
+            let cursors = split.parts.iter().chain([&split.then]);
+            let longest = cursors.map(String::len).max().unwrap_or(0);
+            let limit = self.limits.cursor_bytes;
+            self.bounded("plan", "bytes of a cursor", longest, limit)?;
+        }
         Ok(split.map(|split| Split {
             parts: split.parts,
             then: split.then,
@@ -545,7 +634,7 @@ impl Instance {
         let emitted = self.store.data().sink.emitted;
         if batch.emitted != emitted {
             return Err(self
-                .broken(format!(
+                .broken(COLLECT, format!(
                     "The plugin reported {} items but emitted {emitted}; the batch was discarded.",
                     batch.emitted
                 ))
@@ -557,22 +646,23 @@ impl Instance {
         ] {
             if size > limit {
                 return Err(self
-                    .broken(format!(
+                    .broken(COLLECT, format!(
                         "The plugin returned a {what} of {size} bytes, at most {limit} are allowed; the batch was discarded."
                     ))
                     .into());
             }
         }
-        let report: Report = match serde_json::from_str(&batch.report) {
+        let mut report: Report = match serde_json::from_str(&batch.report) {
             Ok(report) => report,
             Err(error) => {
                 return Err(self
-                    .broken(format!(
+                    .broken(COLLECT, format!(
                         "The plugin returned a report that cannot be read ({error}); the batch was discarded."
                     ))
                     .into());
             }
         };
+        report.tidy();
         let state = self.store.data_mut();
         Ok(Collected {
             next: batch.next,

@@ -68,7 +68,14 @@ impl Host for State {
     }
 }
 
-/// One line for a person: cut at `limit` bytes, control characters (terminal escapes among them) replaced.
+/// Control characters (terminal escapes among them), line ends of Unicode, and marks that turn the direction of the text
+/// around them, so that it reads as something else.
+pub(crate) fn is_harmful(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// One line for a person: cut at `limit` bytes, harmful characters replaced.
 pub(crate) fn clean(text: &str, limit: usize) -> String {
     let mut cut = limit.min(text.len());
     while !text.is_char_boundary(cut) {
@@ -77,7 +84,7 @@ pub(crate) fn clean(text: &str, limit: usize) -> String {
     let mut clean: String = text[..cut]
         .chars()
         .map(|character| {
-            if character.is_control() {
+            if is_harmful(character) {
                 ' '
             } else {
                 character
@@ -97,6 +104,7 @@ mod tests {
     #[test]
     fn control_characters_are_replaced_and_long_lines_cut_at_a_character() {
         assert_eq!(clean("a\x1b[31mb\nc", 100), "a [31mb c");
+        assert_eq!(clean("a\u{9b}b\u{202e}c\u{2028}d", 100), "a b c d");
         assert_eq!(clean("ééé", 3), "é…");
     }
 }
