@@ -195,7 +195,9 @@ impl Egress {
         let (mut parts, body) = response.into_parts();
         let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
         if parts.headers.iter().map(size).sum::<usize>() > self.limits.header_bytes {
-            session.traffic.failed("the response has larger headers than allowed");
+            session
+                .traffic
+                .failed("the response has larger headers than allowed");
             return Err(Error::HttpResponseHeaderSectionSize(None));
         }
         for name in SECRET_HEADERS {

@@ -10,6 +10,7 @@ mod bindings;
 mod cache;
 mod clocks;
 mod engine;
+mod errors;
 mod fault;
 mod instance;
 mod limiter;

@@ -352,7 +352,11 @@ impl Bench {
     fn blocks(&self) -> impl Iterator<Item = Result<StoredBlock, JournalError>> {
         let own = &self.parts.identity.connector_id;
         let blocks = self.journal.blocks(None, 0);
-        blocks.filter(move |block| block.as_ref().map_or(true, |block| block.connector_id == *own))
+        blocks.filter(move |block| {
+            block
+                .as_ref()
+                .map_or(true, |block| block.connector_id == *own)
+        })
     }
 
     /// What the plugin has put into its cache.

@@ -166,12 +166,12 @@ async fn a_plugin_that_looks_around_finds_nothing() {
         ("input", "Some(0) \"\""),
         ("terminal", "false"),
         ("preopens", "0"),
-        ("/etc/passwd", "uncategorized error"),
-        ("/", "uncategorized error"),
-        (".", "uncategorized error"),
-        ("journal.sqlite", "uncategorized error"),
-        ("/proc/self/environ", "uncategorized error"),
-        ("write", "uncategorized error"),
+        ("/etc/passwd", "entity not found"),
+        ("/", "entity not found"),
+        (".", "entity not found"),
+        ("journal.sqlite", "entity not found"),
+        ("/proc/self/environ", "entity not found"),
+        ("write", "entity not found"),
         ("good", "ok"),
     ] {
         assert_eq!(saw[what], found, "{what}");

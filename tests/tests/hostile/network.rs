@@ -238,7 +238,7 @@ async fn a_form_without_end_is_not_sent_and_not_waited_for() {
     let script = Script::new();
     let attacked = Attack::by("huge_request")
         .against(script.clone())
-        .while_time_passes(Duration::from_secs(200))
+        .while_time_passes()
         .run()
         .await;
     assert_eq!(attacked.ledger.outcome, RunOutcome::Done);
@@ -267,8 +267,10 @@ async fn a_response_that_is_too_large_is_cut_off() {
         .run()
         .await;
     attacked.came_to_nothing();
-    let outcome = attacked.saw()["read"].to_owned();
-    assert!(outcome.contains("HttpResponseBodySize"), "{outcome}");
+    assert_eq!(
+        attacked.saw()["read"],
+        "Err(\"HTTP response body size exceeds limit\")"
+    );
 }
 
 /// What was done with the bodies of a vendor who never ends one.
@@ -350,8 +352,11 @@ async fn a_response_that_drips_for_ever_is_given_up() {
     };
     let attacked = attack.against(upstream).run().await;
     attacked.came_to_nothing();
-    let outcome = attacked.saw()["read"].to_owned();
-    assert!(outcome.contains("ConnectionReadTimeout"), "{outcome}");
+    assert_eq!(
+        attacked.saw()["read"],
+        "Err(\"connection read timeout\")",
+        "a sentence, and nothing of the host's own"
+    );
     // Two hours, and the time that a connector would be held back.
     assert_eq!((clock.elapsed() - before).as_secs(), 7_200 + 301);
     assert_eq!(attacked.ledger.traffic.bytes_received, 71);

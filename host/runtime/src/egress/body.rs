@@ -117,8 +117,7 @@ impl Body for GuardedBody {
                                 Poll::Ready(Some(Ok(frame)))
                             }
                             None => {
-                                this.traffic
-                                    .failed("the response is larger than allowed");
+                                this.traffic.failed("the response is larger than allowed");
                                 this.end();
                                 Poll::Ready(Some(Err(Error::HttpResponseBodySize(None))))
                             }

@@ -107,7 +107,10 @@ impl Host for State {
                 }
             }
         }
-        for (missing, places) in missing.chunks(READ_AT_ONCE).zip(places.chunks(READ_AT_ONCE)) {
+        for (missing, places) in missing
+            .chunks(READ_AT_ONCE)
+            .zip(places.chunks(READ_AT_ONCE))
+        {
             let stored = cache.store.get(missing).map_err(Broken::Host)?;
             for (place, value) in places.iter().zip(stored) {
                 take(&value)?;

@@ -482,8 +482,7 @@ impl Instance {
         if length <= limit {
             return Ok(());
         }
-        let message =
-            format!("The plugin returned {length} {what}, at most {limit} are allowed.");
+        let message = format!("The plugin returned {length} {what}, at most {limit} are allowed.");
         Err(self.broken(call, message))
     }
 

@@ -71,8 +71,7 @@ impl Host for State {
 /// Control characters (terminal escapes among them), line ends of Unicode, and marks that turn the direction of the text
 /// around them, so that it reads as something else.
 pub(crate) fn is_harmful(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// One line for a person: cut at `limit` bytes, harmful characters replaced.
