@@ -86,7 +86,7 @@ pub struct Attack {
         ) -> connector_runtime::testing::BenchBuilder,
     >,
     clock: connector_runtime::Clock,
-    passing: Duration,
+    time_passes: bool,
 }
 
 impl Attack {
@@ -97,7 +97,7 @@ impl Attack {
             limits: Limits::default(),
             upstream: Box::new(|bench| bench.upstream(Script::new())),
             clock: connector_runtime::Clock::simulated(connector_runtime::testing::DEFAULT_NOW_MS),
-            passing: Duration::ZERO,
+            time_passes: false,
         }
     }
 
@@ -117,8 +117,8 @@ impl Attack {
 
     /// Lets simulated time pass although nobody sleeps: what waits for an answer that never comes does not move it.
     #[must_use]
-    pub fn while_time_passes(mut self, passing: Duration) -> Self {
-        self.passing = passing;
+    pub fn while_time_passes(mut self) -> Self {
+        self.time_passes = true;
         self
     }
 
@@ -143,11 +143,21 @@ impl Attack {
     /// # Panics
     /// If either of those runs is not done with its one record.
     pub async fn run(self) -> Attacked {
-        let (clock, passing) = (self.clock.clone(), self.passing);
+        let (clock, time_passes) = (self.clock.clone(), self.time_passes);
         let mut bench = self.open().await;
         let mut neighbour = neighbour(&bench).await;
-        let (ledger, beside, ()) =
-            tokio::join!(bench.collect(), neighbour.collect(), clock.sleep(passing));
+        let passing = async {
+            while time_passes {
+                // Slowly, so that a call which does something is not taken for one that waits.
+                clock.sleep(Duration::from_secs(1)).await;
+            }
+            std::future::pending().await
+        };
+        let both = async { tokio::join!(bench.collect(), neighbour.collect()) };
+        let (ledger, beside) = tokio::select! {
+            done = both => done,
+            never = passing => never,
+        };
         succeeded("the run beside", &neighbour, &well(beside), 1);
         let attacked = Attacked {
             ledger: well(ledger),

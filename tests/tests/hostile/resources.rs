@@ -45,7 +45,11 @@ async fn an_endless_recursion_fills_its_own_stack_and_no_other() {
     let expected = expected.map(|(kind, sentence)| (kind, "collect-batch", sentence.to_owned()));
     assert_eq!(attacked.faults(), expected);
     assert!(attacked.records.is_empty());
-    for (fault, name) in attacked.ledger.contents[0].faults.iter().zip(["descend", "fall"]) {
+    for (fault, name) in attacked.ledger.contents[0]
+        .faults
+        .iter()
+        .zip(["descend", "fall"])
+    {
         assert!((10..=30).contains(&fault.backtrace.len()), "{fault:?}");
         assert!(fault.backtrace[0].contains(name), "{fault:?}");
     }
