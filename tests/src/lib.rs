@@ -2,6 +2,7 @@
 
 pub mod components;
 pub mod estate;
+pub mod hostile;
 pub mod process;
 pub mod secrets;
 pub mod truth;

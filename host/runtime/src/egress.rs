@@ -105,7 +105,7 @@ impl Egress {
         request: http::Request<WasiBody>,
     ) -> Result<http::Response<WasiBody>, Error> {
         let deny = |denial: Denial| {
-            session.traffic.denied(denial.to_string());
+            session.traffic.denied(&denial.to_string());
             Error::HttpRequestDenied
         };
         if session.calls.fetch_add(1, Ordering::Relaxed) >= self.limits.requests {
@@ -177,9 +177,9 @@ impl Egress {
             None => return Err(Error::HttpResponseTimeout),
             Some(Err(error)) => {
                 if let UpstreamError::Denied(sentence) = &error {
-                    session.traffic.denied(sentence.clone());
+                    session.traffic.denied(sentence);
                 }
-                session.traffic.failed(error.to_string());
+                session.traffic.failed(&error.to_string());
                 return Err(error.into());
             }
             Some(Ok(response)) => response,
@@ -194,6 +194,13 @@ impl Egress {
         }
         drop(waiting);
         let (mut parts, body) = response.into_parts();
+        let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+        if parts.headers.iter().map(size).sum::<usize>() > self.limits.header_bytes {
+            session
+                .traffic
+                .failed("the response has larger headers than allowed");
+            return Err(Error::HttpResponseHeaderSectionSize(None));
+        }
         for name in SECRET_HEADERS {
             parts.headers.remove(name);
         }

@@ -20,6 +20,10 @@ pub struct Limits {
     pub compile_time: Duration,
     /// Memory that compiling a component may take (`sandbox::compiler`).
     pub compile_memory_bytes: u64,
+    /// What `describe` returns (`plugins`).
+    pub manifest_bytes: usize,
+    /// Remarks of one `configure`, and checks of one `test` (`sandbox::instance`).
+    pub remarks: usize,
     /// Linear memory of an instance, all memories together (`sandbox::limiter`).
     pub memory_bytes: usize,
     /// Elements of a table (`sandbox::limiter`).
@@ -71,6 +75,10 @@ pub struct Limits {
     pub batch_bytes: u64,
     /// After this time a plugin is asked to return (`runs`).
     pub batch_soft_deadline: Duration,
+    /// Batches of one content type in one run; the next run goes on from there (`runs`).
+    pub run_batches: u32,
+    /// Batches in a row that bring nothing, move no cursor and still ask for more (`runs`).
+    pub idle_batches: u32,
     /// A cursor (`sandbox::instance`).
     pub cursor_bytes: usize,
     /// A report (`sandbox::instance`).
@@ -92,6 +100,8 @@ impl Default for Limits {
             component_bytes: 32 * MIB as u64,
             compile_time: Duration::from_secs(60),
             compile_memory_bytes: 512 * MIB as u64,
+            manifest_bytes: 256 * KIB,
+            remarks: 100,
             memory_bytes: 64 * MIB,
             table_elements: 100_000,
             instances: 64,
@@ -117,6 +127,8 @@ impl Default for Limits {
             batch_items: 5_000,
             batch_bytes: 8 * MIB as u64,
             batch_soft_deadline: Duration::from_secs(10),
+            run_batches: 1_000_000,
+            idle_batches: 1_000,
             cursor_bytes: 64 * KIB,
             report_bytes: 8 * MIB,
             cache_entry_bytes: 256 * KIB,

@@ -182,6 +182,14 @@ impl Plugin {
                 return Err(PluginError::Describe { path, message });
             }
         };
+        let limit = engine.limits().manifest_bytes;
+        if text.len() > limit {
+            let message = format!(
+                "it returned a manifest of {} bytes, and at most {limit} are allowed",
+                text.len()
+            );
+            return Err(PluginError::Describe { path, message });
+        }
         let manifest = match Manifest::parse(&text) {
             Ok(manifest) => manifest,
             Err(source) => return Err(PluginError::Manifest { path, source }),

@@ -283,13 +283,19 @@ fn floor(text: &str, limit: usize) -> usize {
     cut
 }
 
-/// One line for a person: cut at `limit` bytes, control characters (terminal escapes among them) replaced.
+/// Control characters (terminal escapes among them), line ends of Unicode, and marks that turn the direction of the text
+/// around them, so that it reads as something else.
+pub(crate) fn is_harmful(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// One line for a person: cut at `limit` bytes, harmful characters replaced.
 fn clean(text: &str, limit: usize) -> String {
     let cut = floor(text, limit);
     let mut clean: String = text[..cut]
         .chars()
         .map(|character| {
-            if character.is_control() {
+            if is_harmful(character) {
                 ' '
             } else {
                 character

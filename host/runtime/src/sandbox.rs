@@ -12,6 +12,7 @@ mod clocks;
 mod compiler;
 mod dump;
 mod engine;
+mod errors;
 mod fault;
 mod instance;
 mod limiter;

@@ -197,8 +197,50 @@ pub fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
+/// Largest compiled form of one `pattern`.
+const PATTERN_BYTES: usize = 1 << 20;
+/// How many of them a schema may have.
+const PATTERNS: usize = 100;
+
+/// A schema that a plugin asks its settings to be checked with. The check runs in the host, outside of every limit of the
+/// sandbox, so its work must be bounded by the schema's length: no references, which can make each part count double, and
+/// patterns that are matched in linear time.
+pub(crate) fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
+    let mut patterns = 0;
+    inspect(schema, &mut patterns)?;
+    jsonschema::draft202012::meta::validate(schema)
+        .map_err(|error| format!("it is not a JSON Schema: {}", error.masked()))?;
+    jsonschema::draft202012::options()
+        .with_pattern_options(jsonschema::PatternOptions::regex().size_limit(PATTERN_BYTES))
+        .build(schema)
+        .map_err(|error| error.to_string())
+}
+
+fn inspect(schema: &Value, patterns: &mut usize) -> Result<(), String> {
+    let members = match schema {
+        Value::Array(list) => return list.iter().try_for_each(|one| inspect(one, patterns)),
+        Value::Object(members) => members,
+        _ => return Ok(()),
+    };
+    for (key, value) in members {
+        match key.as_str() {
+            "$ref" | "$dynamicRef" | "$recursiveRef" if value.is_string() => {
+                return Err(format!("`{key}` is not allowed: write the part out"));
+            }
+            "pattern" if value.is_string() => *patterns += 1,
+            "patternProperties" => *patterns += value.as_object().map_or(0, serde_json::Map::len),
+            _ => {}
+        }
+        if *patterns > PATTERNS {
+            return Err(format!("it has more than {PATTERNS} patterns"));
+        }
+        inspect(value, patterns)?;
+    }
+    Ok(())
+}
+
 fn schema_problems(manifest: &Manifest, settings: &Value) -> Vec<Problem> {
-    let validator = match jsonschema::draft202012::new(&manifest.settings) {
+    let validator = match validator(&manifest.settings) {
         Ok(validator) => validator,
         Err(error) => {
             return vec![Problem {

@@ -26,14 +26,16 @@ mod script;
 
 pub use script::{RecordedRequest, Script};
 
-use crate::egress::{QuotaBook, Upstream, UpstreamError};
-use crate::journal::{Journal, JournalError};
+use crate::egress::{EgressSession, QuotaBook, Upstream, UpstreamError};
+use crate::journal::{Journal, JournalError, StoredBlock};
 use crate::plugins::{Plugin, PluginError};
 use crate::runs::{
     self, Connector, Event, Identity, Ledger, Observer, RunError, RunOptions, StartError,
     TestReport,
 };
-use crate::sandbox::{CoreDump, CoreDumps, Engine, EngineError, LogLine};
+use crate::sandbox::{
+    CallFailure, CoreDump, CoreDumps, Engine, EngineError, LogLine, NoCache, Split,
+};
 use crate::settings::{Problem, Settings};
 use crate::{Clock, Limits};
 use bytes::Bytes;
@@ -83,6 +85,16 @@ pub struct BenchBuilder {
     core_dumps: Option<CoreDumps>,
     name: String,
     tenant: String,
+    shared: Option<Shared>,
+}
+
+/// What benches beside each other have in common.
+#[derive(Clone)]
+struct Shared {
+    engine: Engine,
+    journal: Journal,
+    book: Arc<QuotaBook>,
+    folder: Arc<TempDir>,
 }
 
 impl BenchBuilder {
@@ -128,6 +140,16 @@ impl BenchBuilder {
         self
     }
 
+    /// Runs on the engine, the journal, the quota and the clock of `other`, as two connectors of one host do. Limits and the
+    /// folder for compiled code are that bench's, too. Give the connector a name of its own.
+    #[must_use]
+    pub fn beside(mut self, other: &Bench) -> Self {
+        self.shared = Some(other.parts.shared.clone());
+        self.limits = other.parts.limits.clone();
+        self.clock = other.parts.clock.clone();
+        self
+    }
+
     /// The connector's tenant and name; `acme` and `bench` otherwise.
     #[must_use]
     pub fn named(mut self, tenant: &str, name: &str) -> Self {
@@ -141,15 +163,27 @@ impl BenchBuilder {
     /// # Errors
     /// If the plugin or the settings cannot be used.
     pub async fn open(self) -> Result<Bench, BenchError> {
-        let compiled = self.compiled.as_deref();
-        let (limits, clock) = (self.limits.clone(), self.clock.clone());
-        let engine = match &self.core_dumps {
-            None => Engine::new(compiled, limits, clock)?,
-            Some(kept) => Engine::with_core_dumps(compiled, limits, clock, kept.clone())?,
+        let shared = match self.shared {
+            Some(shared) => shared,
+            None => {
+                let folder = Arc::new(TempDir::new()?);
+                let compiled = self.compiled.as_deref();
+                let (limits, clock) = (self.limits.clone(), self.clock.clone());
+                Shared {
+                    engine: match &self.core_dumps {
+                        None => Engine::new(compiled, limits, clock)?,
+                        Some(kept) => {
+                            Engine::with_core_dumps(compiled, limits, clock, kept.clone())?
+                        }
+                    },
+                    journal: Journal::open(folder.path(), Vec::new())?,
+                    book: Arc::default(),
+                    folder,
+                }
+            }
         };
-        let plugin = Arc::new(Plugin::load(&engine, &self.plugin).await?);
-        let folder = TempDir::new()?;
-        let journal = Journal::open(folder.path(), Vec::new())?;
+        let plugin = Arc::new(Plugin::load(&shared.engine, &self.plugin).await?);
+        let journal = shared.journal.clone();
         let row = journal.connector(&self.tenant, &self.name, &plugin.manifest.id)?;
         let identity = Identity {
             tenant_id: row.tenant_id,
@@ -163,7 +197,7 @@ impl BenchBuilder {
             identity,
             plugin,
             upstream: self.upstream,
-            book: QuotaBook::default(),
+            shared,
             limits: self.limits,
             clock: self.clock,
         };
@@ -173,7 +207,6 @@ impl BenchBuilder {
             parts,
             journal,
             heard,
-            folder,
             core_dumps: self.core_dumps.unwrap_or_default(),
             options: RunOptions::default(),
         })
@@ -184,7 +217,7 @@ struct Parts {
     identity: Identity,
     plugin: Arc<Plugin>,
     upstream: Arc<dyn Upstream>,
-    book: QuotaBook,
+    shared: Shared,
     limits: Limits,
     clock: Clock,
 }
@@ -198,7 +231,7 @@ impl Parts {
             Arc::clone(&self.plugin),
             settings,
             Arc::clone(&self.upstream),
-            &self.book,
+            &self.shared.book,
             self.limits.clone(),
             self.clock.clone(),
         ))
@@ -211,7 +244,6 @@ pub struct Bench {
     parts: Parts,
     journal: Journal,
     heard: Arc<Heard>,
-    folder: TempDir,
     core_dumps: CoreDumps,
     /// How runs are made.
     pub options: RunOptions,
@@ -255,6 +287,7 @@ impl Bench {
             core_dumps: None,
             name: "bench".into(),
             tenant: "acme".into(),
+            shared: None,
         }
     }
 
@@ -285,13 +318,31 @@ impl Bench {
         Ok(runs::test(&self.connector, observer).await?)
     }
 
-    /// Every record in the journal, in its order.
+    /// Asks the plugin for walks that may run at the same time.
+    ///
+    /// # Errors
+    /// If the connector cannot start; the plugin's own failure is the inner `Err`.
+    pub async fn plan(
+        &mut self,
+        content_type: &str,
+        max_parts: u32,
+    ) -> Result<Result<Option<Split>, CallFailure>, BenchError> {
+        let observer: Arc<dyn Observer> = Arc::clone(&self.heard) as _;
+        let session = EgressSession::new(self.connector.egress(), Arc::default());
+        let (mut instance, _) = self
+            .connector
+            .open(session, Arc::new(NoCache), &observer)
+            .await?;
+        Ok(instance.plan(content_type, None, max_parts).await)
+    }
+
+    /// Every record of this connector in the journal, in its order.
     ///
     /// # Errors
     /// If the journal cannot be read.
     pub fn records(&self) -> Result<Vec<Value>, BenchError> {
         let mut records = Vec::new();
-        for block in self.journal.blocks(None, 0) {
+        for block in self.blocks() {
             for record in block?.records()?.iter() {
                 records.push(serde_json::from_slice(record).map_err(std::io::Error::from)?);
             }
@@ -305,13 +356,23 @@ impl Bench {
     /// If the journal cannot be read.
     pub fn notes(&self) -> Result<Vec<Value>, BenchError> {
         let mut notes = Vec::new();
-        for block in self.journal.blocks(None, 0) {
+        for block in self.blocks() {
             let text = block?.notes()?;
             if !text.is_empty() {
                 notes.push(serde_json::from_slice(&text).map_err(std::io::Error::from)?);
             }
         }
         Ok(notes)
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = Result<StoredBlock, JournalError>> {
+        let own = &self.parts.identity.connector_id;
+        let blocks = self.journal.blocks(None, 0);
+        blocks.filter(move |block| {
+            block
+                .as_ref()
+                .map_or(true, |block| block.connector_id == *own)
+        })
     }
 
     /// What the plugin has put into its cache.
@@ -367,8 +428,13 @@ impl Bench {
         &self.parts.plugin
     }
 
+    /// The engine, say to load other plugins with.
+    pub fn engine(&self) -> &Engine {
+        &self.parts.shared.engine
+    }
+
     /// The temporary data directory.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.parts.shared.folder.path()
     }
 }

@@ -16,6 +16,8 @@ use tokio::sync::Notify;
 
 /// The part of a window's calls that is left to others: one in this many.
 const RESERVE: u32 = 20;
+/// No window and no wait is longer: what a manifest or a header says beyond that is a mistake, or meant to do harm.
+const LONGEST: Duration = Duration::from_secs(31 * 86_400);
 
 /// Budgets by origin and account.
 #[derive(Debug, Default)]
@@ -60,7 +62,7 @@ impl State {
     fn new(bucket: &Bucket) -> Self {
         Self {
             calls: bucket.calls,
-            window: Duration::from_secs(bucket.window_seconds),
+            window: Duration::from_secs(bucket.window_seconds).min(LONGEST),
             concurrency: bucket.concurrency,
             running: 0,
             made: VecDeque::new(),
@@ -165,13 +167,14 @@ impl Account {
             state.calls = small(calls);
         }
         if let Some(seconds) = positive(&names.window_seconds) {
-            state.window = Duration::from_secs(seconds);
+            state.window = Duration::from_secs(seconds).min(LONGEST);
         }
         if let Some(concurrency) = positive(&names.concurrency_limit) {
             state.concurrency = small(concurrency);
         }
         if let Some(seconds) = positive(&names.wait_seconds) {
-            state.not_before = state.not_before.max(now + Duration::from_secs(seconds));
+            let wait = Duration::from_secs(seconds).min(LONGEST);
+            state.not_before = state.not_before.max(now + wait);
         }
     }
 }
@@ -242,6 +245,31 @@ mod tests {
         assert!(!third.is_finished());
         drop(first);
         assert!(third.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn windows_and_waits_without_end_are_cut_to_a_month() {
+        let clock = Clock::simulated(0);
+        let account = Arc::new(Account::default());
+        let endless = Bucket {
+            window_seconds: u64::MAX,
+            ..bucket(1, 2)
+        };
+        let names = QuotaHeaders {
+            window_seconds: vec!["x-window".into()],
+            wait_seconds: vec!["x-wait".into()],
+            ..QuotaHeaders::default()
+        };
+        drop(account.permit(&endless, &clock, PATIENCE).await.unwrap());
+        let refused = account.permit(&endless, &clock, PATIENCE).await;
+        assert_eq!(refused.unwrap_err(), LONGEST);
+        let mut headers = HeaderMap::new();
+        for name in ["x-window", "x-wait"] {
+            headers.insert(name, u64::MAX.into());
+        }
+        account.observe(&endless, &names, &headers, Duration::from_secs(5));
+        let refused = account.permit(&endless, &clock, PATIENCE).await;
+        assert_eq!(refused.unwrap_err(), LONGEST + Duration::from_secs(5));
     }
 
     #[tokio::test]

@@ -118,6 +118,11 @@ impl Connector {
         &self.settings.content_types
     }
 
+    /// What its plugin may spend.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// SHA-256 of the plugin's file.
     pub(crate) fn plugin_digest(&self) -> &str {
         &self.plugin.sha256

@@ -132,14 +132,22 @@ impl ContentLedger {
 
     pub(crate) fn count(&mut self, id: &str, by: u64) {
         if by > 0 {
-            *self.counters.entry(id.to_owned()).or_default() += by;
+            let counter = self.counters.entry(id.to_owned()).or_default();
+            *counter = counter.saturating_add(by);
         }
     }
 
     pub(crate) fn absorb(&mut self, report: Report) {
+        let mut dropped = 0;
         for (id, value) in report.counters {
-            *self.counters.entry(id).or_default() += value;
+            if self.counters.contains_key(&id) || self.counters.len() < KEPT {
+                self.count(&id, value);
+                self.counters.entry(id).or_default();
+            } else {
+                dropped += 1;
+            }
         }
+        self.count("counters_dropped", dropped);
         for entry in report.set_aside {
             if self.set_aside.len() < KEPT {
                 self.set_aside.push(entry);
@@ -147,7 +155,8 @@ impl ContentLedger {
         }
         for (name, count) in report.unknown_elements {
             if self.unknown_elements.contains_key(&name) || self.unknown_elements.len() < KEPT {
-                *self.unknown_elements.entry(name).or_default() += count;
+                let all = self.unknown_elements.entry(name).or_default();
+                *all = all.saturating_add(count);
             }
         }
         for notice in report.notices {
@@ -187,7 +196,8 @@ impl ContentLedger {
     pub(crate) fn check(&mut self, plan: &LedgerPlan) {
         for equation in &plan.equations {
             let value = self.counter(&equation.total);
-            let sum = equation.parts.iter().map(|part| self.counter(part)).sum();
+            let parts = equation.parts.iter().map(|part| self.counter(part));
+            let sum = parts.fold(0, u64::saturating_add);
             let holds = value == sum;
             if !holds && self.outcome == RunOutcome::Done {
                 self.end(

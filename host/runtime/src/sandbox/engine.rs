@@ -4,6 +4,7 @@ use super::bindings::{Plugin as World, PluginPre};
 use super::clocks::Monotonic;
 use super::compiler::{Compilation, CompileError, Compiler, Notes};
 use super::dump::CoreDumps;
+use super::errors::{Errors, ErrorsView};
 use super::fault::{Broken, Fault, FaultKind};
 use super::instance::{Instance, Session};
 use super::state::{Own, State};
@@ -339,7 +340,7 @@ fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     let l = &mut linker;
     World::add_to_linker::<State, Own>(l, |state| state)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(l)?;
-    io::error::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
+    io::error::add_to_linker::<State, Errors>(l, |state| ErrorsView(state.ctx().table))?;
     io::poll::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
     io::streams::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
     clocks::wall_clock::add_to_linker::<State, WasiClocks>(l, State::clocks)?;

@@ -83,6 +83,38 @@ pub(crate) enum Broken {
 
 const FRAMES: usize = 30;
 const MESSAGE_BYTES: usize = 2000;
+/// Longer names are shown as they stand.
+const NAME_BYTES: usize = 4096;
+
+/// Limits that wasmtime itself enforces inside a host call, by the key under which each can be set.
+fn broken_limit(error: &wasmtime::Error) -> Option<&'static str> {
+    use wasmtime::component::ResourceTableError;
+    use wasmtime_wasi_http::FieldMapError;
+    if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        return Some("more handles are open than allowed (`handles`)");
+    }
+    if let Some(FieldMapError::TooManyFields | FieldMapError::TotalSizeTooBig) =
+        error.downcast_ref()
+    {
+        return Some("a request has larger headers than allowed (`headers_kib`)");
+    }
+    // wasmtime keeps the type of this one to itself.
+    let fuel = "fuel allocated for hostcalls has been exhausted";
+    error.root_cause().to_string().ends_with(fuel).then_some(
+        "one call of a host function may not carry that much out of the plugin (`hostcall_mib`)",
+    )
+}
+
+/// A frame by its function's name. The names are the plugin's: wasmtime would take those that look like C++ for it, and
+/// they can be made to unfold to more than there is memory.
+fn frame(frame: &wasmtime::FrameInfo, redactor: &Redactor) -> String {
+    let name = match frame.func_name() {
+        None => format!("function {}", frame.func_index()),
+        Some(name) if name.len() > NAME_BYTES => name.to_owned(),
+        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+    };
+    redactor.line(&name, 512)
+}
 
 impl Fault {
     /// Turns what a call returned into a report.
@@ -108,6 +140,11 @@ impl Fault {
                 FaultKind::Limit,
                 format!("The plugin ran out of room ({refused})."),
             )
+        } else if let Some(broken) = broken_limit(error) {
+            (
+                FaultKind::Limit,
+                format!("The plugin was stopped: {broken}."),
+            )
         } else if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
             let kind = match trap {
                 wasmtime::Trap::StackOverflow => FaultKind::Limit,
@@ -131,13 +168,8 @@ impl Fault {
         let backtrace = error
             .downcast_ref::<wasmtime::WasmBacktrace>()
             .map(|backtrace| {
-                backtrace
-                    .to_string()
-                    .lines()
-                    .skip(1)
-                    .take(FRAMES)
-                    .map(|line| redactor.line(line.trim(), 512))
-                    .collect()
+                let frames = backtrace.frames().iter().take(FRAMES);
+                frames.map(|one| frame(one, redactor)).collect()
             })
             .unwrap_or_default();
         Self {

@@ -121,10 +121,13 @@ impl PluginFailure {
             message: redactor.line(&error.message, 600),
             advice: redactor.line(&error.advice, 600),
             http_status: error.http_status,
-            retry_after_ms: error.retry_after_ms,
+            retry_after_ms: error.retry_after_ms.map(|wait| wait.min(LONGEST_WAIT_MS)),
         }
     }
 }
+
+/// No vendor asks to wait for longer than a day; whoever says so must not hold a connector for ever.
+const LONGEST_WAIT_MS: u64 = 86_400_000;
 
 /// How a call failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -218,6 +221,9 @@ pub struct Report {
     pub window: serde_json::Value,
 }
 
+/// Longest `window` of a report, in bytes.
+const WINDOW_BYTES: usize = 16 * 1024;
+
 impl Report {
     /// Cleans every text that a person will see. The objects of the batch stay: their identities are the vendor's data.
     fn redact(&mut self, redactor: &Redactor) {
@@ -241,11 +247,21 @@ impl Report {
             *code = redactor.line(code, 128);
             *message = redactor.line(message, 2000);
         }
-        for Notice { code, message } in notices {
+        for Notice { code, message } in notices.iter_mut() {
             *code = redactor.line(code, 128);
             *message = redactor.line(message, 2000);
         }
         redactor.value(window);
+        let length = window.to_string().len();
+        if length > WINDOW_BYTES {
+            *window = serde_json::Value::Null;
+            notices.push(Notice {
+                code: "window-too-large".into(),
+                message: format!(
+                    "The report's window has {length} bytes, at most {WINDOW_BYTES} are kept; it was left out."
+                ),
+            });
+        }
     }
 }
 
@@ -447,9 +463,9 @@ impl Instance {
         spending.note(Limit::CacheBatchBytes, state.cache.current_bytes as u64);
     }
 
-    fn broken(&mut self, message: impl Into<String>) -> Fault {
+    fn broken(&mut self, call: &'static str, message: impl Into<String>) -> Fault {
         self.gone = true;
-        Fault::contract(COLLECT, &message.into(), &self.store.data().redactor)
+        Fault::contract(call, &message.into(), &self.store.data().redactor)
     }
 
     /// Ends the instance with a trap, so that its memory can be looked at. Does nothing without an engine that keeps core
@@ -471,6 +487,21 @@ impl Instance {
             })
             .await;
         self.gone = ended.is_err() || self.gone;
+    }
+
+    /// Refuses a list that is longer than `limit`.
+    fn bounded(
+        &mut self,
+        call: &'static str,
+        what: &str,
+        length: usize,
+        limit: usize,
+    ) -> Result<(), Fault> {
+        if length <= limit {
+            return Ok(());
+        }
+        let message = format!("The plugin returned {length} {what}, at most {limit} are allowed.");
+        Err(self.broken(call, message))
     }
 
     pub(crate) async fn describe(&mut self) -> Result<String, Fault> {
@@ -500,6 +531,8 @@ impl Instance {
                     .await
             })
             .await?;
+        let (Ok(list) | Err(list)) = &result;
+        self.bounded("configure", "remarks", list.len(), self.limits.remarks)?;
         let redactor = &self.store.data().redactor;
         let remarks = |list: Vec<exports::SettingRemark>| {
             list.into_iter()
@@ -525,6 +558,7 @@ impl Instance {
                 world.interflow_connector_connector().call_test(store).await
             })
             .await?;
+        self.bounded("test", "checks", checks.len(), self.limits.remarks)?;
         let redactor = &self.store.data().redactor;
         let failure = |error| PluginFailure::heard(&error, redactor);
         Ok(checks
@@ -565,6 +599,14 @@ impl Instance {
         let redactor = &self.store.data().redactor;
         let split =
             result.map_err(|error| CallFailure::Plugin(PluginFailure::heard(&error, redactor)))?;
+        if let Some(split) = &split {
+            let most = usize::try_from(max_parts).unwrap_or(usize::MAX);
+            self.bounded("plan", "parts", split.parts.len(), most)?;
+            let cursors = split.parts.iter().chain([&split.then]);
+            let longest = cursors.map(String::len).max().unwrap_or(0);
+            let limit = self.limits.cursor_bytes;
+            self.bounded("plan", "bytes of a cursor", longest, limit)?;
+        }
         Ok(split.map(|split| Split {
             parts: split.parts,
             then: split.then,
@@ -616,7 +658,7 @@ impl Instance {
         let emitted = self.store.data().sink.emitted;
         if batch.emitted != emitted {
             return Err(self
-                .broken(format!(
+                .broken(COLLECT, format!(
                     "The plugin reported {} items but emitted {emitted}; the batch was discarded.",
                     batch.emitted
                 ))
@@ -628,7 +670,7 @@ impl Instance {
         ] {
             if size > limit {
                 return Err(self
-                    .broken(format!(
+                    .broken(COLLECT, format!(
                         "The plugin returned a {what} of {size} bytes, at most {limit} are allowed; the batch was discarded."
                     ))
                     .into());
@@ -638,7 +680,7 @@ impl Instance {
             Ok(report) => report,
             Err(error) => {
                 return Err(self
-                    .broken(format!(
+                    .broken(COLLECT, format!(
                         "The plugin returned a report that cannot be read ({error}); the batch was discarded."
                     ))
                     .into());
