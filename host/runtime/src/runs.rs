@@ -20,7 +20,7 @@ use crate::egress::{EgressSession, Traffic};
 use crate::journal::{Journal, JournalError};
 use crate::sandbox::{Check, Fault, NoCache, Usage};
 use collection::Collection;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How a run is to be made.
@@ -68,7 +68,21 @@ pub async fn collect(
     observer: Arc<dyn Observer>,
 ) -> Result<Ledger, RunError> {
     let traffic = Arc::new(Traffic::default());
-    let session = EgressSession::new(connector.egress(), Arc::clone(&traffic));
+    let walked: Arc<Mutex<String>> = Arc::default();
+    let session = EgressSession::new(connector.egress(), Arc::clone(&traffic)).heard_by({
+        let (walked, observer) = (Arc::clone(&walked), Arc::clone(&observer));
+        move |time, reason| {
+            let content_type = walked
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            observer.event(&Event::Waiting {
+                content_type: &content_type,
+                time,
+                reason,
+            });
+        }
+    });
     let store = connector.cache(journal);
     let (instance, warnings) = connector
         .open(session.clone(), Arc::clone(&store), &observer)
@@ -95,6 +109,7 @@ pub async fn collect(
     let mut result = Ok(());
     for content_type in connector.content_types() {
         collection.ledger = ContentLedger::begin(content_type);
+        content_type.clone_into(&mut walked.lock().unwrap_or_else(PoisonError::into_inner));
         result = collection.walk(content_type).await;
         collection.count_dropped_lines();
         let content = &mut collection.ledger;
@@ -109,6 +124,7 @@ pub async fn collect(
         }
     }
     ledger.usage = collection.usage();
+    ledger.quota = connector.egress().quota();
     ledger.finish(clock.now_ms(), collection.waited, &traffic);
     let noted = journal
         .end_run(

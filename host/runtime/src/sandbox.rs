@@ -31,5 +31,6 @@ pub use instance::{
 };
 pub use limiter::Usage;
 pub use log::LogLine;
+pub(crate) use log::clean;
 pub(crate) use meter::{Meter, Wait as MeterWait};
 pub use sink::SinkItem;

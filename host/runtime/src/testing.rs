@@ -80,6 +80,7 @@ pub struct BenchBuilder {
     limits: Limits,
     clock: Clock,
     compiled: Option<PathBuf>,
+    folder: Option<PathBuf>,
     name: String,
     tenant: String,
 }
@@ -120,6 +121,13 @@ impl BenchBuilder {
         self
     }
 
+    /// Uses this data directory instead of a temporary one, so that a later bench can go on from it. One bench at a time.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
     /// The connector's tenant and name; `acme` and `bench` otherwise.
     #[must_use]
     pub fn named(mut self, tenant: &str, name: &str) -> Self {
@@ -128,7 +136,7 @@ impl BenchBuilder {
         self
     }
 
-    /// Loads the plugin and opens a journal in a temporary folder.
+    /// Loads the plugin and opens a journal.
     ///
     /// # Errors
     /// If the plugin or the settings cannot be used.
@@ -139,7 +147,10 @@ impl BenchBuilder {
             self.clock.clone(),
         )?;
         let plugin = Arc::new(Plugin::load(&engine, &self.plugin).await?);
-        let folder = TempDir::new()?;
+        let folder = match self.folder {
+            Some(folder) => Folder::Named(folder),
+            None => Folder::Temporary(TempDir::new()?),
+        };
         let journal = Journal::open(folder.path(), Vec::new())?;
         let row = journal.connector(&self.tenant, &self.name, &plugin.manifest.id)?;
         let identity = Identity {
@@ -154,7 +165,7 @@ impl BenchBuilder {
             identity,
             plugin,
             upstream: self.upstream,
-            book: QuotaBook::default(),
+            book: QuotaBook::kept_in(Arc::new(journal.clone())),
             limits: self.limits,
             clock: self.clock,
         };
@@ -167,6 +178,21 @@ impl BenchBuilder {
             folder,
             options: RunOptions::default(),
         })
+    }
+}
+
+/// A bench's data directory.
+enum Folder {
+    Temporary(TempDir),
+    Named(PathBuf),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Named(folder) => folder,
+        }
     }
 }
 
@@ -201,7 +227,7 @@ pub struct Bench {
     parts: Parts,
     journal: Journal,
     heard: Arc<Heard>,
-    folder: TempDir,
+    folder: Folder,
     /// How runs are made.
     pub options: RunOptions,
 }
@@ -241,6 +267,7 @@ impl Bench {
             limits: Limits::default(),
             clock: Clock::simulated(DEFAULT_NOW_MS),
             compiled: None,
+            folder: None,
             name: "bench".into(),
             tenant: "acme".into(),
         }
@@ -350,7 +377,7 @@ impl Bench {
         &self.parts.plugin
     }
 
-    /// The temporary data directory.
+    /// The data directory.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -1,8 +1,8 @@
 //! A response body on its way to the guest: counted, bounded, and timed only while the guest is reading.
 
-use super::quota::Permit;
 use super::traffic::Traffic;
 use super::upstream::UpstreamBody;
+use super::{Hold, headers};
 use crate::sandbox::Meter;
 use crate::{Clock, Limits};
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use wasmtime_wasi_http::Error;
 pub(crate) struct GuardedBody {
     inner: Option<UpstreamBody>,
     /// Given back with the body's end, or with the body.
-    permit: Option<Permit>,
+    hold: Option<Hold>,
     meter: Arc<Meter>,
     traffic: Arc<Traffic>,
     clock: Clock,
@@ -35,7 +35,7 @@ struct Waiting {
 impl GuardedBody {
     pub(crate) fn new(
         inner: UpstreamBody,
-        permit: Option<Permit>,
+        hold: Hold,
         meter: Arc<Meter>,
         traffic: Arc<Traffic>,
         clock: Clock,
@@ -43,7 +43,7 @@ impl GuardedBody {
     ) -> Self {
         Self {
             inner: Some(inner),
-            permit,
+            hold: Some(hold),
             meter,
             traffic,
             clock,
@@ -56,7 +56,7 @@ impl GuardedBody {
 
     fn end(&mut self) {
         self.inner = None;
-        self.permit = None;
+        self.hold = None;
         self.waiting = None;
     }
 }
@@ -84,7 +84,7 @@ impl Body for GuardedBody {
                 match waiting.limit.as_mut().poll(context) {
                     Poll::Pending => Poll::Pending,
                     Poll::Ready(()) => {
-                        this.traffic.failed(format!(
+                        this.traffic.failed(&format!(
                             "the response stopped for {} s and was given up",
                             limit.as_secs()
                         ));
@@ -104,11 +104,15 @@ impl Body for GuardedBody {
                         Poll::Ready(None)
                     }
                     Some(Err(error)) => {
-                        this.traffic.failed(error.to_string());
+                        this.traffic.failed(&error.to_string());
                         this.end();
                         Poll::Ready(Some(Err(error.into())))
                     }
-                    Some(Ok(frame)) => {
+                    Some(Ok(mut frame)) => {
+                        // What a guest may not see as a header it may not see as a trailer.
+                        if let Some(trailers) = frame.trailers_mut() {
+                            headers::strip(trailers);
+                        }
                         let size = frame.data_ref().map_or(0, Bytes::len) as u64;
                         this.traffic.received(size);
                         match this.bytes_left.checked_sub(size) {
@@ -117,8 +121,7 @@ impl Body for GuardedBody {
                                 Poll::Ready(Some(Ok(frame)))
                             }
                             None => {
-                                this.traffic
-                                    .failed("the response is larger than allowed".to_owned());
+                                this.traffic.failed("the response is larger than allowed");
                                 this.end();
                                 Poll::Ready(Some(Err(Error::HttpResponseBodySize(None))))
                             }

@@ -1,5 +1,6 @@
 //! What went over the wire in one run, for its ledger.
 
+use crate::sandbox::clean;
 use serde::Serialize;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct TrafficCounts {
 }
 
 const SENTENCES: usize = 20;
+/// A guest chooses parts of these sentences.
+const SENTENCE_BYTES: usize = 1_000;
 
 impl Traffic {
     fn with<R>(&self, change: impl FnOnce(&mut TrafficCounts) -> R) -> R {
@@ -62,7 +65,8 @@ impl Traffic {
         self.with(|counts| counts.held_back += 1);
     }
 
-    pub(crate) fn denied(&self, sentence: String) {
+    pub(crate) fn denied(&self, sentence: &str) {
+        let sentence = clean(sentence, SENTENCE_BYTES);
         tracing::warn!("egress: {sentence}");
         self.with(|counts| {
             counts.denied += 1;
@@ -72,7 +76,8 @@ impl Traffic {
         });
     }
 
-    pub(crate) fn failed(&self, sentence: String) {
+    pub(crate) fn failed(&self, sentence: &str) {
+        let sentence = clean(sentence, SENTENCE_BYTES);
         self.with(|counts| counts.last_failure = Some(sentence));
     }
 }

@@ -1,7 +1,7 @@
 //! The ledger of a run: what was asked, what came, what is missing, how long it waited, and why it ended.
 
 use super::Identity;
-use crate::egress::{Traffic, TrafficCounts};
+use crate::egress::{BucketState, Traffic, TrafficCounts};
 use crate::manifest::LedgerPlan;
 use crate::sandbox::{Fault, Notice, PluginFailure, Remark, Report, SetAside, Usage};
 use serde::Serialize;
@@ -213,6 +213,8 @@ pub struct Ledger {
     pub warnings: Vec<Remark>,
     /// What went over the wire.
     pub traffic: TrafficCounts,
+    /// What is left of the vendor's quota, by bucket.
+    pub quota: Vec<BucketState>,
     /// Milliseconds spent waiting, for quota and between attempts together.
     pub waited_ms: u64,
     /// What the plugin used: peak memory of any instance, CPU of all.
@@ -233,6 +235,7 @@ impl Ledger {
             contents: Vec::new(),
             warnings,
             traffic: TrafficCounts::default(),
+            quota: Vec::new(),
             waited_ms: 0,
             usage: Usage::default(),
             resume_at: None,
