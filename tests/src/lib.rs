@@ -1,6 +1,7 @@
 //! What the tests of the whole share: the built components, and a simulated Qualys behind a bench.
 
 pub mod estate;
+pub mod loopback;
 pub mod process;
 pub mod truth;
 

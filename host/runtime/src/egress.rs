@@ -41,7 +41,7 @@ use crate::{Clock, Limits};
 use body::GuardedBody;
 use bytes::Bytes;
 use form::Form;
-use http::{HeaderValue, StatusCode, header, request};
+use http::{HeaderValue, StatusCode, header, request, response};
 use http_body_util::{BodyExt, Full};
 use quota::{Account, Permit};
 use std::sync::Arc;
@@ -152,9 +152,9 @@ impl Egress {
                 return Err(failure.note(session));
             }
         };
-        self.take_in(&url, response.headers(), &mut hold).await;
-        drop(waiting);
         let (mut parts, body) = response.into_parts();
+        self.take_in(&url, &parts, &mut hold).await;
+        drop(waiting);
         headers::strip(&mut parts.headers);
         // Counts and bounds what is left: bytes, silence and time.
         let body = GuardedBody::new(
@@ -239,12 +239,13 @@ impl Egress {
     }
 
     /// Takes in what the vendor reports about its quota, and waits until the call is counted durably.
-    async fn take_in(&self, url: &Url, headers: &http::HeaderMap, hold: &mut Hold) {
+    async fn take_in(&self, url: &Url, answer: &response::Parts, hold: &mut Hold) {
         if let Some(bucket) = quota::bucket(&self.quota, url.path())
             && let Some(permit) = &mut hold.permit
         {
+            let names = &self.quota.headers;
             self.account
-                .observe(bucket, &self.quota.headers, headers, permit);
+                .observe(bucket, names, answer.status, &answer.headers, permit);
             permit.counted().await;
         }
     }

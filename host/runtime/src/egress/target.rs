@@ -91,6 +91,7 @@ mod tests {
 
     #[test]
     fn every_trick_has_its_sentence() {
+        let mut wrong = Vec::new();
         let (host, path, separators) = (
             "has a host that is not in its normal form",
             "has a path that is not in its normal form",
@@ -119,8 +120,8 @@ mod tests {
             ("https://192.000.002.007/x", host),
             ("https://[0:0:0:0:0:0:0:1]/x", host),
             ("https://[::127.0.0.1]/x", host),
-            ("https://[fe80::1%25eth0]/x", "not a URL"),
-            ("https://[fe80::1%eth0]/x", "not a URL"),
+            ("https://[fe80::1%25eth0]/x", "cannot be read"),
+            ("https://[fe80::1%eth0]/x", "cannot be read"),
             ("https://::1/x", "not a URL"),
             ("https://b\u{fc}cher.example.test/", "not a URL"),
             ("https://\u{ff41}.example.test/", "not a URL"),
@@ -138,7 +139,7 @@ mod tests {
             ("https://a.example.test/./y", path),
             ("https://a.example.test/x/%2e%2e/y", path),
             ("https://a.example.test/x/.%2E/y", path),
-            ("https://a.example.test/x\\y", "not a URL"),
+            ("https://a.example.test/x\\y", path),
             ("https://a.example.test\\@evil.example.test/", "not a URL"),
             ("https://a.example.test/x%2fy", separators),
             ("https://a.example.test/x%5Cy", separators),
@@ -151,8 +152,12 @@ mod tests {
             ("https://a.example.test/x\ny", "not a URL"),
             ("https://a.exam\tple.test/x", "not a URL"),
         ] {
-            assert_eq!(reading(written), sentence, "{written:?}");
+            let read = reading(written);
+            if read != sentence {
+                wrong.push((written, read));
+            }
         }
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
     #[test]

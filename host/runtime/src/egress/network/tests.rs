@@ -229,6 +229,20 @@ async fn a_name_without_an_address_says_so() {
 }
 
 #[tokio::test]
+async fn a_look_up_that_does_not_end_is_given_up() {
+    let network = NetworkUpstream::new(NetworkOptions {
+        lookup: Some(Arc::new(|_| Box::pin(std::future::pending()))),
+        connect_timeout: Some(Duration::ZERO),
+        ..NetworkOptions::default()
+    })
+    .unwrap();
+    let failed = send(&network, &origin("slow.example.test", 9))
+        .await
+        .unwrap_err();
+    assert!(matches!(failed, UpstreamError::ConnectTimeout(host) if host == "slow.example.test"));
+}
+
+#[tokio::test]
 async fn a_redirect_is_handed_over_and_not_followed() {
     let elsewhere = Server::answering(OK).await;
     for status in [301, 302, 303, 307, 308] {

@@ -4,7 +4,7 @@ use super::window::{Next, Reported, Window};
 use super::{BucketState, QuotaStore, Saving};
 use crate::Clock;
 use crate::manifest::{Bucket, Quota, QuotaHeaders};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -122,11 +122,12 @@ impl Account {
         }
     }
 
-    /// Takes in what the vendor's response headers report. Values that are missing, empty or no numbers change nothing.
+    /// Takes in what an answer's status and headers report. Values that are missing, empty or no numbers change nothing.
     pub(crate) fn observe(
         &self,
         bucket: &Bucket,
         names: &QuotaHeaders,
+        status: StatusCode,
         headers: &HeaderMap,
         permit: &mut Permit,
     ) {
@@ -141,7 +142,9 @@ impl Account {
         let reported = Reported {
             calls: positive(&names.limit).map(small),
             window_ms: positive(&names.window_seconds).map(|seconds| seconds.saturating_mul(1000)),
-            remaining: number(&names.remaining).map(small),
+            remaining: number(&names.remaining)
+                .filter(|_| status.is_success())
+                .map(small),
             concurrency: positive(&names.concurrency_limit).map(small),
             wait_ms: positive(&names.wait_seconds).map(|seconds| seconds.saturating_mul(1000)),
         };

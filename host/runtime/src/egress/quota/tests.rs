@@ -1,7 +1,7 @@
 use super::window::{Next, Window};
 use super::*;
 use crate::manifest::QuotaHeaders;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -70,6 +70,15 @@ async fn take(account: &Arc<Account>, bucket: &Bucket) -> Result<Permit, Duratio
 
 /// One call whose answer has these headers.
 async fn call(account: &Arc<Account>, bucket: &Bucket, headers: &[(&'static str, &str)]) {
+    answered(account, bucket, StatusCode::OK, headers).await;
+}
+
+async fn answered(
+    account: &Arc<Account>,
+    bucket: &Bucket,
+    status: StatusCode,
+    headers: &[(&'static str, &str)],
+) {
     let mut permit = take(account, bucket).await.ok().unwrap();
     let headers: HeaderMap = headers
         .iter()
@@ -78,7 +87,7 @@ async fn call(account: &Arc<Account>, bucket: &Bucket, headers: &[(&'static str,
             (name, value.parse().unwrap())
         })
         .collect();
-    account.observe(bucket, &names(), &headers, &mut permit);
+    account.observe(bucket, &names(), status, &headers, &mut permit);
     permit.counted().await;
 }
 
@@ -182,6 +191,27 @@ async fn calls_of_others_are_believed_so_that_the_reserve_stays() {
     // More left than was counted here changes nothing: the calls were made.
     call(&account, &bucket, &[("x-remaining", "100")]).await;
     assert_eq!(state(&account, &bucket).remaining, 98);
+}
+
+#[tokio::test]
+async fn a_refusal_holds_nobody_up_for_longer_than_it_says() {
+    let clock = Clock::simulated(0);
+    let account = account(&clock);
+    let bucket = of(100, 2);
+    let refused = StatusCode::CONFLICT;
+    let headers = [("x-remaining", "0"), ("x-wait", "725")];
+    answered(&account, &bucket, refused, &headers).await;
+    let named = Duration::from_secs(725);
+    assert_eq!(take(&account, &bucket).await.err(), Some(named));
+    clock.advance(named);
+    // Whose wait stands elsewhere: the plugin reads it, and the run obeys it.
+    answered(&account, &bucket, refused, &[("x-remaining", "0")]).await;
+    call(&account, &bucket, &[("x-remaining", "3")]).await;
+    assert_eq!(state(&account, &bucket).remaining, 3);
+    assert!(
+        take(&account, &bucket).await.is_err(),
+        "three are in the reserve"
+    );
 }
 
 #[tokio::test]

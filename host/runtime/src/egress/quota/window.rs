@@ -60,6 +60,7 @@ pub struct StoredBucket {
 pub(super) struct Reported {
     pub(super) calls: Option<u32>,
     pub(super) window_ms: Option<u64>,
+    /// Not of an answer that refuses: what that says about the time to wait is to be obeyed, and the next answer tells more.
     pub(super) remaining: Option<u32>,
     pub(super) concurrency: Option<u32>,
     pub(super) wait_ms: Option<u64>,
