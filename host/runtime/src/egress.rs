@@ -18,6 +18,7 @@ mod network;
 mod origin;
 mod quota;
 mod resolver;
+mod session;
 mod target;
 mod traffic;
 mod upstream;
@@ -32,11 +33,12 @@ pub use network::{ClientIdentity, NetworkError, NetworkOptions, NetworkUpstream,
 pub use origin::{Origin, OriginError};
 pub use quota::{BucketState, QuotaBook, QuotaStore, Saving, StoredBucket};
 pub use resolver::Lookup;
+pub use session::EgressSession;
+pub(crate) use session::Hooks;
 pub use traffic::{Traffic, TrafficCounts};
 pub use upstream::{Answer, Resolution, Upstream, UpstreamBody, UpstreamError, body_of};
 
 use crate::manifest::Quota;
-use crate::sandbox::Meter;
 use crate::{Clock, Limits};
 use body::GuardedBody;
 use bytes::Bytes;
@@ -45,11 +47,10 @@ use http::{HeaderValue, StatusCode, header, request, response};
 use http_body_util::{BodyExt, Full};
 use quota::{Account, Permit};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
-use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi_http::{Error, WasiBody};
 
 /// How long a request may wait for a permit before the guest is told to come back later.
 const PERMIT_PATIENCE: Duration = Duration::from_secs(30);
@@ -174,13 +175,10 @@ impl Egress {
     /// With the time after which it is worth asking again.
     async fn permit(&self, session: &EgressSession, url: &Url) -> Result<Hold, Duration> {
         let before = self.clock.elapsed();
-        let patience = Duration::from_millis(session.patience.load(Ordering::Relaxed));
+        let patience = session.patience();
         let left = || patience.saturating_sub(self.clock.elapsed().saturating_sub(before));
         let result = async {
-            let place = Arc::clone(&self.places).acquire_owned();
-            let Some(Ok(place)) = self.clock.timeout(patience, place).await else {
-                return Err(patience);
-            };
+            let place = self.place(session, patience).await.ok_or(patience)?;
             let permit = match quota::bucket(&self.quota, url.path()) {
                 None => None,
                 Some(bucket) => {
@@ -202,6 +200,23 @@ impl Egress {
         result
     }
 
+    /// Takes a place, waiting for at most `patience`.
+    async fn place(
+        &self,
+        session: &EgressSession,
+        patience: Duration,
+    ) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Some(place);
+        }
+        session.tell(
+            None,
+            "As many requests as this connector may have at the same time are under way.",
+        );
+        let place = Arc::clone(&self.places).acquire_owned();
+        self.clock.timeout(patience, place).await?.ok()
+    }
+
     /// Runs a step on the way to the response's first byte, for which all steps since `begun` have one time together.
     async fn in_time<T>(
         &self,
@@ -211,7 +226,7 @@ impl Egress {
         let spent = self.clock.elapsed().saturating_sub(begun);
         let left = self.limits.first_byte_timeout.saturating_sub(spent);
         match self.clock.timeout(left, step).await {
-            None => Err(SendFailure::Time),
+            None => Err(SendFailure::Time(self.limits.first_byte_timeout)),
             Some(result) => result.map_err(SendFailure::Network),
         }
     }
@@ -253,7 +268,8 @@ impl Egress {
 
 /// Why there is no response.
 enum SendFailure {
-    Time,
+    /// None came within this time.
+    Time(Duration),
     Network(UpstreamError),
 }
 
@@ -266,7 +282,14 @@ impl SendFailure {
     /// Notes it in the session's traffic, and says it in the guest's terms.
     fn note(self, session: &EgressSession) -> Error {
         match self {
-            Self::Time => Error::HttpResponseTimeout,
+            Self::Time(limit) => {
+                let sentence = format!(
+                    "no answer within {} s; a time-out (`first_byte_seconds`) that is too short for this vendor can be raised",
+                    limit.as_secs()
+                );
+                session.traffic.failed(&sentence);
+                Error::HttpResponseTimeout
+            }
             Self::Network(error) => {
                 if let UpstreamError::Denied(sentence) = &error {
                     session.traffic.denied(sentence);
@@ -288,140 +311,4 @@ fn come_back_later(wait: Duration) -> http::Response<WasiBody> {
         .headers_mut()
         .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
-}
-
-/// What one instance needs of egress: the connector's way out, and its own counters.
-#[derive(Clone)]
-pub struct EgressSession {
-    egress: Option<Arc<Egress>>,
-    pub(crate) meter: Arc<Meter>,
-    traffic: Arc<Traffic>,
-    calls: Arc<AtomicU32>,
-    /// Milliseconds that the requests of one call may wait for permits, all together.
-    patience: Arc<AtomicU64>,
-    waiting: Option<Arc<WaitListener>>,
-}
-
-/// Hears of a wait for a permit before it begins: how long (zero if that depends on another request), and why.
-type WaitListener = dyn Fn(Duration, &str) + Send + Sync;
-
-impl EgressSession {
-    /// A session through `egress`, counted in `traffic`.
-    pub fn new(egress: Arc<Egress>, traffic: Arc<Traffic>) -> Self {
-        Self {
-            meter: Arc::new(Meter::new(egress.clock.clone())),
-            egress: Some(egress),
-            traffic,
-            calls: Arc::default(),
-            patience: Arc::new(AtomicU64::new(milliseconds(PERMIT_PATIENCE))),
-            waiting: None,
-        }
-    }
-
-    /// The same session, with someone who hears of every wait for a permit before it begins.
-    pub(crate) fn heard_by(
-        mut self,
-        listener: impl Fn(Duration, &str) + Send + Sync + 'static,
-    ) -> Self {
-        self.waiting = Some(Arc::new(listener));
-        self
-    }
-
-    fn tell(&self, time: Option<Duration>, reason: &str) {
-        if let Some(listener) = &self.waiting {
-            listener(time.unwrap_or_default(), reason);
-        }
-    }
-
-    /// Counts a request of the present call.
-    fn count(&self, most: u32) -> Result<(), Denial> {
-        match self.calls.fetch_add(1, Ordering::Relaxed) < most {
-            true => Ok(()),
-            false => Err(Denial::TooManyRequests(most)),
-        }
-    }
-
-    /// Notes a refusal, and says it in the guest's terms.
-    fn deny(&self, denial: &Denial) -> Error {
-        self.traffic.denied(&denial.to_string());
-        match denial {
-            Denial::BodySize(most) => Error::HttpRequestBodySize(Some(*most as u64)),
-            _ => Error::HttpRequestDenied,
-        }
-    }
-
-    /// Bounds the waits for permits from now on; what is waited is taken off.
-    pub(crate) fn set_patience(&self, patience: Duration) {
-        self.patience.store(
-            milliseconds(patience.min(PERMIT_PATIENCE)),
-            Ordering::Relaxed,
-        );
-    }
-
-    /// A session in which every request is refused.
-    pub(crate) fn closed(clock: Clock) -> Self {
-        Self {
-            egress: None,
-            meter: Arc::new(Meter::new(clock)),
-            traffic: Arc::default(),
-            calls: Arc::default(),
-            patience: Arc::default(),
-            waiting: None,
-        }
-    }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The seam to wasi-http: everything that a guest sends comes through here.
-pub(crate) struct Hooks(EgressSession);
-
-impl Hooks {
-    pub(crate) fn new(session: EgressSession) -> Self {
-        Self(session)
-    }
-
-    pub(crate) fn begin_call(&mut self) {
-        self.0.calls.store(0, Ordering::Relaxed);
-    }
-}
-
-impl WasiHttpHooks for Hooks {
-    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
-        Arc::new(headers::is_forbidden)
-    }
-
-    fn set_host_header(&mut self) -> bool {
-        false
-    }
-
-    fn send_request(
-        &mut self,
-        request: http::Request<WasiBody>,
-        _options: Option<RequestOptions>,
-        _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<
-        dyn Future<
-                Output = Result<
-                    (
-                        http::Response<WasiBody>,
-                        Box<dyn Future<Output = Result<(), Error>> + Send>,
-                    ),
-                    Error,
-                >,
-            > + Send,
-    > {
-        let session = self.0.clone();
-        Box::new(async move {
-            let Some(egress) = &session.egress else {
-                return Err(Error::HttpRequestDenied);
-            };
-            let response = egress.send(&session, request).await?;
-            let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
-                Box::new(std::future::ready(Ok(())));
-            Ok((response, done))
-        })
-    }
 }

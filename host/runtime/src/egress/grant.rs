@@ -89,6 +89,9 @@ pub enum Denial {
         /// What would have to be granted.
         missing: String,
     },
+    /// A method that asks for no resource of the origin.
+    #[error("a {0} request was refused: no connector may be granted that method")]
+    Method(String),
     /// More requests than one call may make.
     #[error("a request was refused: one call may make {0} of them")]
     TooManyRequests(u32),
@@ -112,6 +115,10 @@ impl Grant {
                 wanted: wanted.to_string(),
                 granted: self.origin.to_string(),
             });
+        }
+        // The one opens a tunnel to anywhere, the other gives back the credential that was sent.
+        if matches!(*method, Method::CONNECT | Method::TRACE) {
+            return Err(Denial::Method(method.to_string()));
         }
         let path = url.path();
         let covered = self.rules.iter().any(|rule| {

@@ -3,6 +3,7 @@
 //! HTTP/1.1; no redirects, no retries, and no proxy but the one that an operator named: the environment's variables are not
 //! read. With a proxy it is the proxy that is looked up, checked and connected to; where the origin's name leads is then
 //! the proxy's to decide. `http://` is for loopback and never goes through a proxy, which would read the credential.
+//! A client certificate is shown to whoever asks for one in a handshake: the origin, and a proxy that is `https://`.
 
 use super::Origin;
 use super::address::AddressPolicy;

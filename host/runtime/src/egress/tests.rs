@@ -346,6 +346,34 @@ async fn a_redirect_reaches_the_guest_as_it_came_without_cookies() {
     assert_eq!(site.upstream.requests(), 1);
 }
 
+#[tokio::test]
+async fn an_answer_that_does_not_come_is_given_up_counts_and_says_why() {
+    let clock = Clock::simulated(0);
+    let limits = Limits {
+        first_byte_timeout: Duration::from_secs(7),
+        ..Limits::default()
+    };
+    let site = Site::new(Recorder::default(), &QuotaBook::default(), limits, clock);
+    let silent = |_request: Request<Bytes>| std::future::pending();
+    let egress = Egress {
+        upstream: Arc::new(silent),
+        grant: site.egress.grant.clone(),
+        credential: None,
+        quota: quota(300),
+        account: Arc::clone(&site.egress.account),
+        places: Arc::clone(&site.egress.places),
+        limits: site.egress.limits.clone(),
+        clock: site.egress.clock.clone(),
+    };
+    let asked = egress.send(&site.session, request("GET", "/assets", ""));
+    let time = site.egress.clock.sleep(Duration::from_secs(60));
+    let (answer, ()) = tokio::join!(asked, time);
+    assert!(matches!(answer.err(), Some(Error::HttpResponseTimeout)));
+    assert_eq!(site.calls(), 1, "the vendor may have seen it");
+    let said = site.traffic.counts().last_failure.unwrap();
+    assert!(said.starts_with("no answer within 7 s; "), "{said}");
+}
+
 /// A store whose disk is slow: a write ends when the gate lets it.
 struct SlowStore(Arc<Gate>);
 

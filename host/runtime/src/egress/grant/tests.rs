@@ -166,6 +166,22 @@ fn what_was_not_granted_is_refused_with_what_would_have_to_be() {
 }
 
 #[test]
+fn no_manifest_can_ask_for_a_tunnel_or_an_echo() {
+    let rules = serde_json::json!([{"id": "all", "methods": ["GET", "CONNECT", "TRACE"], "path": "/about"}]);
+    let origin = Origin::parse("https://acme-scanner.example.test", false).unwrap();
+    let grant = Grant::new(origin, serde_json::from_value(rules).unwrap());
+    let url = Url::parse("https://acme-scanner.example.test/about").unwrap();
+    let check = |method: &Method| {
+        let form = Form::of(method, &url, &HeaderMap::new(), b"").unwrap();
+        grant.check(method, &url, &form)
+    };
+    assert_eq!(check(&Method::GET), Ok(()));
+    for method in [Method::CONNECT, Method::TRACE] {
+        assert_eq!(check(&method), Err(Denial::Method(method.to_string())));
+    }
+}
+
+#[test]
 fn a_star_is_exactly_one_segment() {
     assert!(path_matches("/api/*/assets/", "/api/2.0/assets/"));
     assert!(!path_matches("/api/*/assets/", "/api//assets/"));
