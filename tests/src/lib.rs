@@ -3,6 +3,7 @@
 pub mod components;
 pub mod estate;
 pub mod hostile;
+pub mod loopback;
 pub mod process;
 pub mod secrets;
 pub mod truth;

@@ -50,11 +50,13 @@ pub struct Limits {
     pub stderr_bytes: usize,
     /// Requests of one call (`egress`).
     pub requests: u32,
+    /// Requests of one connector that are under way at the same time, whatever the vendor's quota allows (`egress`).
+    pub connections: u32,
     /// Body of a request (`egress`).
     pub request_bytes: usize,
     /// Body of one response (`egress::body`).
     pub response_bytes: u64,
-    /// Resolve, connect and TLS handshake together (`egress::upstream`).
+    /// For the name's look-up, and again for connect and TLS handshake together (`egress::network`).
     pub connect_timeout: Duration,
     /// From the request until the response's first byte (`egress`).
     pub first_byte_timeout: Duration,
@@ -115,6 +117,7 @@ impl Default for Limits {
             log_line_bytes: 4 * KIB,
             stderr_bytes: 8 * KIB,
             requests: 64,
+            connections: 8,
             request_bytes: MIB,
             response_bytes: 16 * 1024 * MIB as u64,
             connect_timeout: Duration::from_secs(20),

@@ -24,7 +24,7 @@ use crate::egress::{EgressSession, Traffic};
 use crate::journal::{Journal, JournalError};
 use crate::sandbox::{Check, Fault, NoCache, Usage};
 use collection::Collection;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How a run is to be made.
@@ -88,7 +88,21 @@ pub async fn collect(
     }
     connector.admit(journal).await?;
     let traffic = Arc::new(Traffic::new(Arc::clone(connector.redactor())));
-    let session = EgressSession::new(connector.egress(), Arc::clone(&traffic));
+    let walked: Arc<Mutex<String>> = Arc::default();
+    let session = EgressSession::new(connector.egress(), Arc::clone(&traffic)).heard_by({
+        let (walked, observer) = (Arc::clone(&walked), Arc::clone(&observer));
+        move |time, reason| {
+            let content_type = walked
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            observer.event(&Event::Waiting {
+                content_type: &content_type,
+                time,
+                reason,
+            });
+        }
+    });
     let store = connector.cache(journal);
     let started = clock.now_ms();
     let opened = connector
@@ -121,6 +135,7 @@ pub async fn collect(
     let contents = connector.content_types().iter();
     for content_type in contents.filter(|_| !cannot_start) {
         collection.ledger = ContentLedger::begin(content_type);
+        content_type.clone_into(&mut walked.lock().unwrap_or_else(PoisonError::into_inner));
         result = collection.walk(content_type).await;
         collection.count_dropped_lines();
         let content = &mut collection.ledger;
@@ -136,6 +151,7 @@ pub async fn collect(
     }
     ledger.usage = collection.usage().await;
     ledger.limits = connector.spent(traffic.spending());
+    ledger.quota = connector.egress().quota();
     ledger.finish(clock.now_ms(), collection.waited, &traffic);
     if let Some(fault) = fault {
         ledger.fail_to_start(fault);

@@ -83,6 +83,7 @@ pub struct BenchBuilder {
     clock: Clock,
     compiled: Option<PathBuf>,
     core_dumps: Option<CoreDumps>,
+    folder: Option<PathBuf>,
     name: String,
     tenant: String,
     shared: Option<Shared>,
@@ -94,7 +95,7 @@ struct Shared {
     engine: Engine,
     journal: Journal,
     book: Arc<QuotaBook>,
-    folder: Arc<TempDir>,
+    folder: Arc<Folder>,
 }
 
 impl BenchBuilder {
@@ -150,6 +151,13 @@ impl BenchBuilder {
         self
     }
 
+    /// Uses this data directory instead of a temporary one, so that a later bench can go on from it. One bench at a time.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
     /// The connector's tenant and name; `acme` and `bench` otherwise.
     #[must_use]
     pub fn named(mut self, tenant: &str, name: &str) -> Self {
@@ -158,7 +166,7 @@ impl BenchBuilder {
         self
     }
 
-    /// Loads the plugin and opens a journal in a temporary folder.
+    /// Loads the plugin and opens a journal.
     ///
     /// # Errors
     /// If the plugin or the settings cannot be used.
@@ -166,7 +174,11 @@ impl BenchBuilder {
         let shared = match self.shared {
             Some(shared) => shared,
             None => {
-                let folder = Arc::new(TempDir::new()?);
+                let folder = match self.folder {
+                    Some(folder) => Folder::Named(folder),
+                    None => Folder::Temporary(TempDir::new()?),
+                };
+                let journal = Journal::open(folder.path(), Vec::new())?;
                 let compiled = self.compiled.as_deref();
                 let (limits, clock) = (self.limits.clone(), self.clock.clone());
                 Shared {
@@ -176,9 +188,9 @@ impl BenchBuilder {
                             Engine::with_core_dumps(compiled, limits, clock, kept.clone())?
                         }
                     },
-                    journal: Journal::open(folder.path(), Vec::new())?,
-                    book: Arc::default(),
-                    folder,
+                    book: Arc::new(QuotaBook::kept_in(Arc::new(journal.clone()))),
+                    journal,
+                    folder: Arc::new(folder),
                 }
             }
         };
@@ -210,6 +222,21 @@ impl BenchBuilder {
             core_dumps: self.core_dumps.unwrap_or_default(),
             options: RunOptions::default(),
         })
+    }
+}
+
+/// A bench's data directory.
+enum Folder {
+    Temporary(TempDir),
+    Named(PathBuf),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Named(folder) => folder,
+        }
     }
 }
 
@@ -285,6 +312,7 @@ impl Bench {
             clock: Clock::simulated(DEFAULT_NOW_MS),
             compiled: None,
             core_dumps: None,
+            folder: None,
             name: "bench".into(),
             tenant: "acme".into(),
             shared: None,
@@ -433,7 +461,7 @@ impl Bench {
         &self.parts.shared.engine
     }
 
-    /// The temporary data directory.
+    /// The data directory.
     pub fn folder(&self) -> &Path {
         self.parts.shared.folder.path()
     }

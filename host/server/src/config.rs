@@ -3,16 +3,18 @@
 //! Everything has a default, so the file need not exist. An unknown key is a mistake, not a wish; all mistakes are reported
 //! at once. Relative paths start at the file's own directory.
 
+mod network;
+
+pub(crate) use network::Network;
+
 use crate::document::{self, Section};
 use crate::failure::{Failure, Mistake};
 use connector_runtime::Limits;
-use connector_runtime::egress::{NetworkOptions, NetworkUpstream};
 use connector_runtime::limits::TABLE;
 use connector_runtime::plugins::{Pin, PublicKey, Trust};
-use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use toml::{Table, Value};
+use toml::Table;
 
 /// What may stand outside every table.
 const TOP: [&str; 5] = [
@@ -34,15 +36,6 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     everyone: Network,
     connectors: BTreeMap<String, Network>,
-}
-
-/// What one connector, or every one, may reach besides public addresses with public certificates.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Network {
-    /// Certificate authorities, PEM.
-    pub(crate) ca_pem: Vec<Vec<u8>>,
-    /// Networks of addresses that are not public.
-    pub(crate) networks: Vec<IpNet>,
 }
 
 impl Config {
@@ -76,10 +69,9 @@ impl Config {
             check_limits(&section, &mut config.limits, &mut mistakes);
         }
         if let Some(section) = top.section("network", &mut mistakes) {
-            section.refuse_unknown(&["ca_file", "allow_networks", "connectors"], &mut mistakes);
-            config.everyone = check_network(&section, &mut mistakes);
+            config.everyone = Network::check(&section, &["connectors"], &mut mistakes);
             if let Some(connectors) = section.section("connectors", &mut mistakes) {
-                config.connectors = check_connectors(&connectors, &mut mistakes);
+                config.connectors = network::check_connectors(&connectors, &mut mistakes);
             }
         }
         if mistakes.is_empty() {
@@ -89,14 +81,12 @@ impl Config {
         }
     }
 
-    /// What the connector `name` of `tenant` may reach: what everyone may, and what is listed for it.
+    /// The network of the connector `name` of `tenant`: everyone's, and what stands for it alone.
     pub(crate) fn network(&self, tenant: &str, name: &str) -> Network {
-        let mut network = self.everyone.clone();
-        if let Some(own) = self.connectors.get(&format!("{tenant}/{name}")) {
-            network.ca_pem.extend(own.ca_pem.iter().cloned());
-            network.networks.extend(&own.networks);
+        match self.connectors.get(&format!("{tenant}/{name}")) {
+            Some(own) => self.everyone.with(own),
+            None => self.everyone.clone(),
         }
-        network
     }
 }
 
@@ -167,78 +157,6 @@ fn check_limits(section: &Section<'_>, limits: &mut Limits, mistakes: &mut Vec<M
     }
 }
 
-fn check_network(section: &Section<'_>, mistakes: &mut Vec<Mistake>) -> Network {
-    let mut network = Network::default();
-    if let Some(path) = section.text("ca_file", mistakes) {
-        match read_ca(&beside(section.file, path)) {
-            Ok(pem) => network.ca_pem.push(pem),
-            Err(message) => mistakes.push(section.mistake("ca_file", message)),
-        }
-    }
-    let entries: &[Value] = match section.table.get("allow_networks") {
-        None => &[],
-        Some(Value::Array(entries)) => entries,
-        Some(other) => {
-            let message = format!(
-                "must be a list like [\"10.20.0.0/16\"], and is {}",
-                document::kind(other)
-            );
-            mistakes.push(section.mistake("allow_networks", message));
-            &[]
-        }
-    };
-    for (position, entry) in entries.iter().enumerate() {
-        match entry.as_str().and_then(|text| text.parse::<IpNet>().ok()) {
-            Some(entry) => network.networks.push(entry),
-            None => mistakes.push(section.mistake(
-                "allow_networks",
-                format!(
-                    "entry {} is not a network; write it like \"10.20.0.0/16\" or \"fd12::/48\"",
-                    position + 1
-                ),
-            )),
-        }
-    }
-    network
-}
-
-fn check_connectors(
-    section: &Section<'_>,
-    mistakes: &mut Vec<Mistake>,
-) -> BTreeMap<String, Network> {
-    let mut connectors = BTreeMap::new();
-    for name in section.table.keys() {
-        let Some(own) = section.section(name, mistakes) else {
-            continue;
-        };
-        if name.split('/').count() != 2 {
-            let message = "must name a connector as \"tenant/name\"";
-            mistakes.push(section.mistake(name, message));
-        }
-        own.refuse_unknown(&["ca_file", "allow_networks"], mistakes);
-        connectors.insert(name.clone(), check_network(&own, mistakes));
-    }
-    connectors
-}
-
-/// A certificate authority file that a client accepts.
-fn read_ca(path: &Path) -> Result<Vec<u8>, String> {
-    let pem = std::fs::read(path).map_err(|error| {
-        format!(
-            "{} cannot be read ({error}); check the path and its permissions",
-            path.display()
-        )
-    })?;
-    let options = NetworkOptions {
-        ca_pem: vec![pem.clone()],
-        ..NetworkOptions::default()
-    };
-    match NetworkUpstream::new(options) {
-        Ok(_) => Ok(pem),
-        Err(error) => Err(format!("{}: {error}", path.display())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,7 +173,11 @@ mod tests {
         let config = Config::load(None).unwrap();
         assert_eq!(config.limits.memory_bytes, 64 << 20);
         assert!(config.plugin_directory.is_none());
-        assert!(config.network("acme", "a").networks.is_empty());
+        let limits = config.network("acme", "a").limits(&config.limits);
+        assert_eq!(
+            (limits.connections, limits.idle_timeout.as_secs()),
+            (8, 120)
+        );
     }
 
     #[test]
@@ -300,7 +222,7 @@ mod tests {
     #[test]
     fn unknown_keys_are_refused_all_at_once_with_what_may_stand_there() {
         let mistakes = check(
-            "plugin = \"x\"\n[limits]\nmemory = 1\n[network]\nproxy = \"x\"\n[network.connectors.\"acme/a\"]\nallow = []\n",
+            "plugin = \"x\"\n[limits]\nmemory = 1\n[network]\nproxies = \"x\"\n[network.connectors.\"acme/a\"]\nallow = []\n",
         )
         .unwrap_err();
         assert_eq!(mistakes.len(), 4, "{mistakes:?}");
@@ -309,21 +231,8 @@ mod tests {
             "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network"
         );
         assert!(mistakes[1].contains("limits.memory: ") && mistakes[1].contains("memory_mib"));
-        assert!(mistakes[2].contains("network.proxy: "));
+        assert!(mistakes[2].contains("network.proxies: "));
         assert!(mistakes[3].contains("network.connectors.\"acme/a\".allow: "));
-    }
-
-    #[test]
-    fn a_network_is_allowed_to_everyone_or_to_one_connector() {
-        let config = check(
-            "[network]\nallow_networks = [\"10.0.0.0/8\"]\n[network.connectors.\"acme/scanner\"]\nallow_networks = [\"192.168.7.0/24\"]\n",
-        )
-        .unwrap();
-        assert_eq!(config.network("acme", "scanner").networks.len(), 2);
-        assert_eq!(config.network("acme", "other").networks.len(), 1);
-        let mistakes =
-            check("[network]\nallow_networks = [\"10.0.0.0/8\", \"ten\"]\n").unwrap_err();
-        assert!(mistakes[0].contains("network.allow_networks: entry 2 is not a network"));
     }
 
     #[test]
@@ -361,17 +270,5 @@ mod tests {
         assert_eq!(config.plugin_directory, Some("/etc/host/lib".into()));
         let config = check("plugin_directory = \"/opt/lib\"\n").unwrap();
         assert_eq!(config.plugin_directory, Some("/opt/lib".into()));
-    }
-
-    #[test]
-    fn a_ca_file_that_is_none_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("host.toml");
-        std::fs::write(&file, "[network]\nca_file = \"ca.pem\"\n").unwrap();
-        let missing = Config::load(Some(&file)).unwrap_err().to_string();
-        assert!(missing.contains("network.ca_file: ") && missing.contains("ca.pem cannot be read"));
-        std::fs::write(directory.path().join("ca.pem"), "no certificate").unwrap();
-        let empty = Config::load(Some(&file)).unwrap_err().to_string();
-        assert!(empty.contains("it must be PEM"), "{empty}");
     }
 }

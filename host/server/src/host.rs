@@ -10,12 +10,12 @@
 //! A command opens the journal itself, since not every one needs it, or needs it to write.
 
 use crate::arguments::Global;
-use crate::config::{Config, Network};
+use crate::config::Config;
 use crate::definition::Definition;
 use crate::failure::{Failure, Mistake};
 use crate::secrets;
 use connector_runtime::Clock;
-use connector_runtime::egress::{AddressPolicy, NetworkOptions, NetworkUpstream, QuotaBook};
+use connector_runtime::egress::{NetworkUpstream, QuotaBook};
 use connector_runtime::journal::{Journal, JournalError};
 use connector_runtime::plugins::{AcceptedGrants, Directory, Plugin};
 use connector_runtime::runs::{Connector, Identity};
@@ -207,6 +207,12 @@ impl Host {
         Ok(settings)
     }
 
+    /// Goes on from what `journal` says has been spent of vendors' quotas, and keeps it there. For connectors that are made
+    /// afterwards.
+    pub(crate) fn keep_quota_in(&mut self, journal: &Journal) {
+        self.book = QuotaBook::kept_in(Arc::new(journal.clone()));
+    }
+
     /// A connector, ready to run.
     ///
     /// # Errors
@@ -217,23 +223,21 @@ impl Host {
         plugin: Arc<Plugin>,
         settings: Settings,
     ) -> Result<Connector, Failure> {
-        let Network { ca_pem, networks } = self.config.network(&identity.tenant, &identity.name);
-        let upstream = NetworkUpstream::new(NetworkOptions {
-            addresses: AddressPolicy {
-                networks,
-                loopback: self.insecure_loopback,
-            },
-            ca_pem,
-            lookup: None,
-            connect_timeout: Some(self.config.limits.connect_timeout),
-        })?;
+        let network = self.config.network(&identity.tenant, &identity.name);
+        let limits = network.limits(&self.config.limits);
+        let options = network.options(
+            &format!("{}/{}", identity.tenant, identity.name),
+            &limits,
+            self.insecure_loopback,
+        );
+        let upstream = NetworkUpstream::new(options)?;
         Ok(Connector::new(
             identity,
             plugin,
             settings,
             Arc::new(upstream),
             &self.book,
-            self.config.limits.clone(),
+            limits,
             self.clock.clone(),
         ))
     }

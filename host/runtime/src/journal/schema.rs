@@ -103,11 +103,21 @@ CREATE TABLE grants (
 ) STRICT;
 ";
 
+/// What has been spent of vendors' quotas, one JSON object per account and bucket.
+const QUOTA: &str = "
+CREATE TABLE quota (
+    account TEXT NOT NULL,
+    bucket TEXT NOT NULL,
+    state TEXT NOT NULL,
+    PRIMARY KEY (account, bucket)
+) STRICT, WITHOUT ROWID;
+";
+
 /// The journal's own steps, in their order. The steps that a caller hands to [`Journal::open`](super::Journal::open) come
 /// behind them, and a file remembers how many of the whole list it has seen: a released list only ever grows at its end.
 #[must_use]
 pub fn migrations() -> Vec<M<'static>> {
-    vec![M::up(FIRST), M::up(STRIKES), M::up(GRANTS)]
+    vec![M::up(FIRST), M::up(STRIKES), M::up(GRANTS), M::up(QUOTA)]
 }
 
 /// How many steps there are with the caller's.

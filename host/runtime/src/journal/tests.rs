@@ -10,6 +10,7 @@ use rusqlite_migration::M;
 use tempfile::TempDir;
 
 use super::*;
+use crate::egress::{QuotaStore as _, StoredBucket};
 use crate::interflow::{Envelope, Index, ItemLimits, Labels, Origin, check};
 
 const SCANS: [Index; 2] = [Index::Syslog, Index::Scans];
@@ -993,4 +994,30 @@ fn a_file_of_the_first_version_gets_a_place_for_what_is_accepted_and_keeps_its_c
     let journal = Journal::open(dir.path(), Vec::new()).unwrap();
     assert_eq!(connector(&journal), "c");
     assert!(journal.accepted_grants().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_saved_last_of_a_quota_is_found_by_the_next_owner_and_by_readers() {
+    let dir = tempfile::tempdir().unwrap();
+    let spent = |bucket: &str, calls| StoredBucket {
+        bucket: bucket.into(),
+        made: vec![(1_772_442_900_000, calls)],
+        ..StoredBucket::default()
+    };
+    let journal = Journal::open(dir.path(), Vec::new()).unwrap();
+    // Nobody waits for any but the last: they are written all the same, and in their order.
+    for calls in 1..100 {
+        drop(journal.save("reader", spent("assets", calls)));
+    }
+    drop(journal.save("other", spent("assets", 7)));
+    journal.save("reader", spent("scans", 5)).await.unwrap();
+    let reader = Journal::open_read_only(dir.path(), &[]).unwrap();
+    let expected = vec![spent("assets", 99), spent("scans", 5)];
+    assert_eq!(reader.load("reader").unwrap(), expected);
+    // Who only reads counts nowhere, and is not told that this is a failure.
+    reader.save("reader", spent("assets", 1)).await.unwrap();
+    drop((journal, reader));
+    let journal = Journal::open(dir.path(), Vec::new()).unwrap();
+    assert_eq!(journal.load("reader").unwrap(), expected);
+    assert!(journal.load("nobody").unwrap().is_empty());
 }

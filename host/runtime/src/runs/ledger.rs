@@ -1,7 +1,7 @@
 //! The ledger of a run: what was asked, what came, what is missing, how long it waited, and why it ended.
 
 use super::Identity;
-use crate::egress::{Traffic, TrafficCounts};
+use crate::egress::{BucketState, Traffic, TrafficCounts};
 use crate::limits::Spent;
 use crate::manifest::LedgerPlan;
 use crate::redaction::Redactor;
@@ -241,6 +241,8 @@ pub struct Ledger {
     pub warnings: Vec<Remark>,
     /// What went over the wire.
     pub traffic: TrafficCounts,
+    /// What is left of the vendor's quota, by bucket.
+    pub quota: Vec<BucketState>,
     /// Milliseconds spent waiting, for quota and between attempts together.
     pub waited_ms: u64,
     /// What the plugin used: peak memory of any instance, CPU of all.
@@ -274,6 +276,7 @@ impl Ledger {
             contents: Vec::new(),
             warnings,
             traffic: TrafficCounts::default(),
+            quota: Vec::new(),
             waited_ms: 0,
             usage: Usage::default(),
             limits: Vec::new(),

@@ -532,6 +532,8 @@ impl Instance {
             })
             .await?;
         let (Ok(list) | Err(list)) = &result;
+        let spending = &self.store.data().spending;
+        spending.note(Limit::Remarks, list.len() as u64);
         self.bounded("configure", "remarks", list.len(), self.limits.remarks)?;
         let redactor = &self.store.data().redactor;
         let remarks = |list: Vec<exports::SettingRemark>| {

@@ -91,6 +91,7 @@ impl State {
 
     /// Notes what can be seen at the end of a call.
     pub(super) fn note_call(&mut self, cpu: Duration, own_time: Duration) {
+        self.hooks.end_call();
         let open = self.table.iter_mut().count();
         let spending = &self.spending;
         spending.note(Limit::Handles, open as u64);

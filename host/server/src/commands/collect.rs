@@ -27,10 +27,11 @@ pub(crate) async fn run(
     screen: &MultiProgress,
 ) -> Result<Answer, Failure> {
     let definition = Definition::load(&collect.definition)?;
-    let host = Host::assemble(global)?;
+    let mut host = Host::assemble(global)?;
     let plugin = host.plugin(&definition, &host.accepted_so_far()?).await?;
     let settings = host.settings(&definition, &plugin)?;
     let journal = Journal::open(&host::data_directory(global)?, Vec::new())?;
+    host.keep_quota_in(&journal);
     let identity = identify(&journal, &definition)?;
     let connector = host.connector(identity, plugin, settings)?;
     let plan = connector.manifest().ledger.clone();

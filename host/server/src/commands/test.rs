@@ -4,9 +4,10 @@ use crate::answer::Answer;
 use crate::arguments::Global;
 use crate::definition::{self, Definition};
 use crate::failure::Failure;
-use crate::host::Host;
+use crate::host::{self, Host};
 use crate::http_help::{self, HttpHelp};
 use crate::report::printable;
+use connector_runtime::journal::Journal;
 use connector_runtime::runs::{self, Identity, StartError, TestReport};
 use connector_runtime::sandbox::{Check, Outcome, PluginFailure};
 use serde::Serialize;
@@ -52,7 +53,7 @@ struct CheckLine<'a> {
 /// Mistakes, or a plugin that cannot be started; what the vendor answers is in the answer.
 pub(crate) async fn run(global: &Global, file: &Path) -> Result<Answer, Failure> {
     let definition = Definition::load(file)?;
-    let host = Host::assemble(global)?;
+    let mut host = Host::assemble(global)?;
     let plugin = host.plugin(&definition, &host.accepted()?).await?;
     let settings = host.settings(&definition, &plugin)?;
     // A test makes no records, so it needs no ids, and no part of the data directory that somebody else may own.
@@ -63,6 +64,10 @@ pub(crate) async fn run(global: &Global, file: &Path) -> Result<Answer, Failure>
         name: definition.name.clone(),
         kind: definition.kind.clone(),
     };
+    // What a collection has spent of the vendor's quota is known from the journal, if there is one; a test only reads it.
+    if let Ok(journal) = Journal::open_read_only(&host::data_directory(global)?, &[]) {
+        host.keep_quota_in(&journal);
+    }
     let connector = host.connector(identity, plugin, settings)?;
     let observer = Arc::new(crate::progress::LogOnly);
     let report = match runs::test(&connector, observer).await {
