@@ -1,6 +1,8 @@
 //! The contract: what was released stays usable, and the JSON documents keep to their schemas.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+use connector_runtime::Limits;
+use connector_runtime::limits::{self, Unit};
 use connector_runtime::plugins::imports;
 use connector_runtime::testing::{Bench, Script};
 use serde_json::{Value, json};
@@ -141,4 +143,77 @@ fn the_readme_shows_exactly_the_imports_that_are_linked() {
         .map(|(name, behind)| format!("| `{name}` | {behind} |"))
         .collect();
     assert_eq!(shown, linked);
+}
+
+/// `1,048,576`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A row of the README's table, up to the name of the test that breaks the limit.
+fn described(row: &limits::Row) -> String {
+    let unit = match row.unit {
+        Unit::Mebibytes => " MiB",
+        Unit::Kibibytes => " KiB",
+        Unit::Seconds => " s",
+        Unit::Count => "",
+    };
+    format!(
+        "| `{}` | {} | {}{unit} | {} to {} | `{}` | `",
+        row.key,
+        row.meaning,
+        grouped(row.get(&Limits::default()) / row.unit.scale()),
+        grouped(row.least),
+        grouped(row.most),
+        row.room
+    )
+}
+
+#[test]
+fn the_readme_shows_exactly_the_limits_that_are_enforced_each_with_a_test_that_breaks_it() {
+    let readme = include_str!("../../README.md");
+    let shown: Vec<&str> = readme
+        .lines()
+        .skip_while(|line| !line.starts_with("| key in `[limits]`"))
+        .skip(2)
+        .take_while(|line| line.starts_with("| `"))
+        .collect();
+    let expected: Vec<String> = limits::TABLE.iter().map(described).collect();
+    let tests = every_test();
+    for (row, start) in shown.iter().zip(&expected) {
+        let breaker = row
+            .strip_prefix(start.as_str())
+            .and_then(|rest| rest.strip_suffix("` |"));
+        let Some(breaker) = breaker else {
+            panic!("{row}\nshould begin with\n{start}");
+        };
+        assert!(tests.contains(&format!("fn {breaker}(")), "{breaker}");
+    }
+    assert_eq!(shown.len(), expected.len(), "{}", expected.join("\n"));
+}
+
+/// The text of every file that holds tests of limits.
+fn every_test() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut folders = vec![root.join("tests"), root.join("host"), root.join("plugin")];
+    let mut text = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    text
 }

@@ -30,6 +30,7 @@ pub use upstream::{
     UpstreamError, body_of,
 };
 
+use crate::limits::Spending;
 use crate::manifest::Quota;
 use crate::sandbox::Meter;
 use crate::{Clock, Limits};
@@ -240,6 +241,11 @@ impl EgressSession {
             calls: Arc::default(),
             patience: Arc::new(AtomicU64::new(milliseconds(PERMIT_PATIENCE))),
         }
+    }
+
+    /// What the run spends of its limits.
+    pub(crate) fn spending(&self) -> &Arc<Spending> {
+        self.traffic.spending()
     }
 
     /// Bounds the waits for permits from now on; what is waited is taken off.

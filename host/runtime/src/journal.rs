@@ -22,6 +22,7 @@ mod grants;
 mod runs;
 mod schema;
 mod space;
+mod strikes;
 mod writer;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use grants::AcceptedGrant;
 pub use runs::RunRow;
 pub use schema::migrations;
 pub use space::Size;
+pub use strikes::StrikeRow;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,11 @@
-//! What a plugin may spend. Every number here is enforced in the room named beside it.
+//! What a plugin may spend, and what it spent. Every number here is enforced in the room named beside it; [`TABLE`] gives
+//! each its name, its unit and the bounds within which an operator may set it, and [`Spending`] keeps its use in a run.
+
+mod spending;
+mod table;
+
+pub use spending::{Spending, Spent};
+pub use table::{Limit, Row, TABLE, Unit};
 
 use std::time::Duration;
 
@@ -19,6 +26,8 @@ pub struct Limits {
     pub table_elements: usize,
     /// Core instances, memories and tables of a component (`sandbox::limiter`).
     pub instances: usize,
+    /// Stack of the guest; host functions have the same again (`sandbox::engine`).
+    pub stack_bytes: usize,
     /// CPU time of one call into the plugin, counted in ticks of 10 ms (`sandbox::engine`).
     pub call_cpu: Duration,
     /// Wall-clock time of one call, not counting what is spent in egress (`sandbox::instance`).
@@ -86,6 +95,7 @@ impl Default for Limits {
             memory_bytes: 64 * MIB,
             table_elements: 100_000,
             instances: 64,
+            stack_bytes: MIB,
             call_cpu: Duration::from_secs(60),
             call_wall: Duration::from_secs(120),
             hostcall_bytes: 64 * MIB,
@@ -113,5 +123,43 @@ impl Default for Limits {
             cache_batch_bytes: 32 * MIB,
             cache_bytes: 1024 * MIB as u64,
         }
+    }
+}
+
+impl Limits {
+    /// Pairs that contradict each other: the key that is too small, and a sentence that says below what.
+    #[must_use]
+    pub fn contradictions(&self) -> Vec<(&'static str, String)> {
+        let pairs = [
+            (Limit::HostcallBytes, Limit::ItemBytes),
+            (Limit::CacheBatchBytes, Limit::CacheEntryBytes),
+            (Limit::CacheBytes, Limit::CacheBatchBytes),
+        ];
+        pairs
+            .into_iter()
+            .map(|(larger, smaller)| (larger.row(), smaller.row()))
+            .filter(|(larger, smaller)| larger.get(self) < smaller.get(self))
+            .map(|(larger, smaller)| {
+                let message = format!("must not be less than {}", smaller.key);
+                (larger.key, message)
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_do_not_contradict_each_other_and_others_are_named() {
+        let mut limits = Limits::default();
+        assert!(limits.contradictions().is_empty());
+        limits.hostcall_bytes = MIB;
+        let found = limits.contradictions();
+        assert_eq!(
+            found,
+            [("hostcall_mib", "must not be less than item_mib".to_owned())]
+        );
     }
 }

@@ -11,10 +11,14 @@ mod connector;
 mod ledger;
 mod observer;
 mod retry;
+mod stop;
+mod strikes;
 
 pub use connector::{Connector, Identity, StartError};
 pub use ledger::{ContentLedger, EquationCheck, Ledger, RunOutcome};
 pub use observer::{Event, Observer, Silent};
+pub use stop::Stop;
+pub use strikes::Held;
 
 use crate::egress::{EgressSession, Traffic};
 use crate::journal::{Journal, JournalError};
@@ -28,15 +32,21 @@ use std::time::Duration;
 pub struct RunOptions {
     /// Read everything again, whatever the cursors say.
     pub full: bool,
+    /// Run although the plugin's faults hold the connector back or have set it aside.
+    pub force: bool,
     /// The most that a run may wait, for quota and between attempts together.
     pub max_wait: Duration,
+    /// How it can be stopped from outside.
+    pub stop: Stop,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
         Self {
             full: false,
+            force: false,
             max_wait: Duration::from_secs(15 * 60),
+            stop: Stop::default(),
         }
     }
 }
@@ -47,6 +57,9 @@ pub enum RunError {
     /// Found before anything was sent.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The plugin faulted too often before.
+    #[error(transparent)]
+    Held(#[from] Held),
     /// The journal refused.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -67,18 +80,27 @@ pub async fn collect(
     options: &RunOptions,
     observer: Arc<dyn Observer>,
 ) -> Result<Ledger, RunError> {
+    let clock = connector.clock();
+    let id = &connector.identity().connector_id;
+    let struck = journal.strikes(id)?;
+    if !options.force {
+        strikes::check(struck.as_ref(), connector.plugin_digest(), clock.now_ms())?;
+    }
     connector.admit(journal).await?;
     let traffic = Arc::new(Traffic::default());
     let session = EgressSession::new(connector.egress(), Arc::clone(&traffic));
     let store = connector.cache(journal);
-    let (instance, warnings) = connector
+    let started = clock.now_ms();
+    let opened = connector
         .open(session.clone(), Arc::clone(&store), &observer)
-        .await?;
-    let clock = connector.clock();
-    let mut ledger = Ledger::begin(connector.identity(), clock.now_ms(), warnings);
-    let run = journal
-        .begin_run(&connector.identity().connector_id, ledger.started)
-        .await?;
+        .await;
+    let (instance, warnings, fault) = match opened {
+        Ok((instance, warnings)) => (Some(instance), warnings, None),
+        Err(StartError::Plugin(fault)) => (None, Vec::new(), Some(fault)),
+        Err(error) => return Err(error.into()),
+    };
+    let mut ledger = Ledger::begin(connector.identity(), started, warnings);
+    let run = journal.begin_run(id, started).await?;
     let mut collection = Collection {
         connector,
         journal,
@@ -87,14 +109,16 @@ pub async fn collect(
         session: &session,
         traffic: &traffic,
         store: &store,
-        instance: Some(instance),
+        instance,
         waited: Duration::ZERO,
         used: Usage::default(),
         strikes: 0,
         ledger: ContentLedger::begin(""),
     };
     let mut result = Ok(());
-    for content_type in connector.content_types() {
+    let cannot_start = fault.is_some();
+    let contents = connector.content_types().iter();
+    for content_type in contents.filter(|_| !cannot_start) {
         collection.ledger = ContentLedger::begin(content_type);
         result = collection.walk(content_type).await;
         collection.count_dropped_lines();
@@ -110,7 +134,24 @@ pub async fn collect(
         }
     }
     ledger.usage = collection.usage();
+    ledger.limits = connector.spent(traffic.spending());
     ledger.finish(clock.now_ms(), collection.waited, &traffic);
+    if let Some(fault) = fault {
+        ledger.fail_to_start(fault);
+    }
+    // What a vendor did says nothing about the plugin; a batch that was kept does.
+    let kept = ledger.contents.iter().any(|content| content.batches > 0);
+    if ledger.struck_out {
+        let row = strikes::after(struck.as_ref(), connector.plugin_digest(), clock.now_ms());
+        if let Err(held) = strikes::check(Some(&row), connector.plugin_digest(), clock.now_ms()) {
+            ledger.reason = format!("{} From now on: {held}.", ledger.reason);
+            let ends = matches!(held, Held::Back { .. });
+            ledger.resume_at = ends.then_some(row.not_before_ms);
+        }
+        journal.set_strikes(id, Some(row)).await?;
+    } else if struck.is_some() && kept {
+        journal.set_strikes(id, None).await?;
+    }
     let noted = journal
         .end_run(
             &run,

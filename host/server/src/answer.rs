@@ -25,7 +25,8 @@ struct ErrorDocument<'a> {
 
 #[derive(Serialize)]
 struct ErrorBody<'a> {
-    /// Searchable: `usage`, `configuration`, `plugin-refused`, `plugin-fault`, `suspended`, `not-owner`, `journal`, `engine`, `network`, `run`,
+    /// Searchable: `usage`, `configuration`, `plugin-refused`, `plugin-fault`, `suspended`, `not-owner`, `held-back`,
+    /// `set-aside`, `journal`, `engine`, `network`, `run`,
     /// `interrupted`, `output`, `threads`.
     code: &'a str,
     /// The exit code.

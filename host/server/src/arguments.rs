@@ -120,6 +120,9 @@ pub(crate) struct Collect {
     /// Read everything again, whatever was collected before
     #[arg(long)]
     pub(crate) full: bool,
+    /// Run although the plugin's faults hold the connector back or have set it aside
+    #[arg(long)]
+    pub(crate) force: bool,
     /// The most that the run may wait, for quota and between attempts together, like 90s, 15m or 1h30m
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = wait)]
     pub(crate) max_wait: Duration,

@@ -7,11 +7,11 @@ use crate::document::{self, Section};
 use crate::failure::{Failure, Mistake};
 use connector_runtime::Limits;
 use connector_runtime::egress::{NetworkOptions, NetworkUpstream};
+use connector_runtime::limits::TABLE;
 use connector_runtime::plugins::{Pin, PublicKey, Trust};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use toml::{Table, Value};
 
 /// What may stand outside every table.
@@ -144,98 +144,26 @@ fn check_key(section: &Section<'_>, key: &str, mistakes: &mut Vec<Mistake>) -> O
     }
 }
 
-/// A limit that an operator can set.
-struct LimitKey {
-    name: &'static str,
-    least: u64,
-    most: u64,
-    slot: fn(&mut Limits) -> Slot<'_>,
-}
-
-/// Where a limit goes, and the unit in which it is set.
-enum Slot<'a> {
-    /// MiB.
-    Bytes(&'a mut u64),
-    /// MiB, of memory.
-    Size(&'a mut usize),
-    /// Seconds.
-    Time(&'a mut Duration),
-    /// A plain number.
-    Number(&'a mut u32),
-}
-
-use Slot::{Bytes, Number, Size, Time};
-
-impl Slot<'_> {
-    fn set(self, value: u64) {
-        match self {
-            Bytes(bytes) => *bytes = value << 20,
-            Size(size) => *size = usize::try_from(value << 20).unwrap_or(usize::MAX),
-            Time(time) => *time = Duration::from_secs(value),
-            Number(number) => *number = u32::try_from(value).unwrap_or(u32::MAX),
-        }
-    }
-}
-
-const fn limit(
-    name: &'static str,
-    least: u64,
-    most: u64,
-    slot: fn(&mut Limits) -> Slot<'_>,
-) -> LimitKey {
-    LimitKey {
-        name,
-        least,
-        most,
-        slot,
-    }
-}
-
-const LIMITS: [LimitKey; 17] = [
-    limit("component_mib", 1, 256, |l| Bytes(&mut l.component_bytes)),
-    limit("compile_seconds", 1, 3_600, |l| Time(&mut l.compile_time)),
-    limit("compile_memory_mib", 64, 16_384, |l| {
-        Bytes(&mut l.compile_memory_bytes)
-    }),
-    limit("memory_mib", 1, 4_096, |l| Size(&mut l.memory_bytes)),
-    limit("call_cpu_seconds", 1, 3_600, |l| Time(&mut l.call_cpu)),
-    limit("call_seconds", 1, 7_200, |l| Time(&mut l.call_wall)),
-    limit("requests_per_call", 1, 1_000, |l| Number(&mut l.requests)),
-    limit("response_mib", 1, 1 << 20, |l| Bytes(&mut l.response_bytes)),
-    limit("connect_seconds", 1, 300, |l| Time(&mut l.connect_timeout)),
-    limit("first_byte_seconds", 1, 3_600, |l| {
-        Time(&mut l.first_byte_timeout)
-    }),
-    limit("idle_seconds", 1, 3_600, |l| Time(&mut l.idle_timeout)),
-    limit("response_seconds", 1, 86_400, |l| {
-        Time(&mut l.total_timeout)
-    }),
-    limit("item_mib", 1, 32, |l| Size(&mut l.item_bytes)),
-    limit("batch_items", 1, 100_000, |l| Number(&mut l.batch_items)),
-    limit("batch_mib", 1, 256, |l| Bytes(&mut l.batch_bytes)),
-    limit("cache_mib", 1, 100 << 10, |l| Bytes(&mut l.cache_bytes)),
-    limit("log_lines_per_call", 0, 10_000, |l| {
-        Number(&mut l.log_lines)
-    }),
-];
-
 fn check_limits(section: &Section<'_>, limits: &mut Limits, mistakes: &mut Vec<Mistake>) {
-    let names: Vec<_> = LIMITS.iter().map(|key| key.name).collect();
+    let names: Vec<_> = TABLE.iter().map(|row| row.key).collect();
     section.refuse_unknown(&names, mistakes);
-    for key in &LIMITS {
-        let Some(value) = section.table.get(key.name) else {
+    for row in TABLE {
+        let Some(value) = section.table.get(row.key) else {
             continue;
         };
         let whole = value
             .as_integer()
             .and_then(|number| u64::try_from(number).ok());
-        match whole.filter(|number| (key.least..=key.most).contains(number)) {
-            Some(number) => (key.slot)(limits).set(number),
+        match whole.filter(|number| (row.least..=row.most).contains(number)) {
+            Some(number) => row.set(limits, number),
             None => {
-                let message = format!("must be a whole number from {} to {}", key.least, key.most);
-                mistakes.push(section.mistake(key.name, message));
+                let message = format!("must be a whole number from {} to {}", row.least, row.most);
+                mistakes.push(section.mistake(row.key, message));
             }
         }
+    }
+    for (key, message) in limits.contradictions() {
+        mistakes.push(section.mistake(key, message));
     }
 }
 
@@ -335,24 +263,33 @@ mod tests {
         let config =
             check("[limits]\nmemory_mib = 8\ncall_cpu_seconds = 3\nresponse_mib = 2\n").unwrap();
         assert_eq!(config.limits.memory_bytes, 8 << 20);
-        assert_eq!(config.limits.call_cpu, Duration::from_secs(3));
+        assert_eq!(config.limits.call_cpu.as_secs(), 3);
         assert_eq!(config.limits.response_bytes, 2 << 20);
         assert_eq!(config.limits.item_bytes, Limits::default().item_bytes);
     }
 
     #[test]
     fn every_limit_takes_its_bounds_and_nothing_beyond() {
-        for key in &LIMITS {
+        for row in TABLE {
             for (value, fits) in [
-                (i64::try_from(key.least).unwrap(), true),
-                (i64::try_from(key.most).unwrap(), true),
-                (i64::try_from(key.most).unwrap() + 1, false),
-                (i64::try_from(key.least).unwrap() - 1, false),
+                (i64::try_from(row.least).unwrap(), true),
+                (i64::try_from(row.most).unwrap(), true),
+                (i64::try_from(row.most).unwrap() + 1, false),
+                (i64::try_from(row.least).unwrap() - 1, false),
             ] {
-                let checked = check(&format!("[limits]\n{} = {value}\n", key.name));
-                assert_eq!(checked.is_ok(), fits, "{} = {value}", key.name);
+                let checked = check(&format!("[limits]\n{} = {value}\n", row.key));
+                // Two that contradict each other are another mistake than one out of its bounds.
+                let in_bounds = checked.err().is_none_or(|mistakes| {
+                    mistakes.iter().all(|text| !text.contains("whole number"))
+                });
+                assert_eq!(in_bounds, fits, "{} = {value}", row.key);
             }
         }
+        let mistakes = check("[limits]\nitem_mib = 32\nhostcall_mib = 8\n").unwrap_err();
+        assert_eq!(
+            mistakes,
+            ["/etc/host/host.toml: limits.hostcall_mib: must not be less than item_mib"]
+        );
         let mistakes = check("[limits]\nmemory_mib = \"64\"\n").unwrap_err();
         assert_eq!(
             mistakes,

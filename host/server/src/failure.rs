@@ -3,7 +3,7 @@
 use connector_runtime::egress::NetworkError;
 use connector_runtime::journal::JournalError;
 use connector_runtime::plugins::{PluginError, Suspension};
-use connector_runtime::runs::RunError;
+use connector_runtime::runs::{Held, RunError};
 use connector_runtime::sandbox::{EngineError, Fault};
 use serde::Serialize;
 use std::fmt;
@@ -97,6 +97,9 @@ pub(crate) enum Failure {
         /// What the system said.
         source: io::Error,
     },
+    /// The plugin faulted too often before.
+    #[error(transparent)]
+    Held(Held),
     /// The HTTP client cannot be made.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -140,6 +143,7 @@ impl Failure {
             Self::Refused(PluginError::Read { .. }) => 2,
             Self::Refused(_)
             | Self::Fault(_)
+            | Self::Held(_)
             | Self::Run(_)
             | Self::Export { .. }
             | Self::Interrupted { .. }
@@ -159,6 +163,8 @@ impl Failure {
             Self::Fault(_) => "plugin-fault",
             Self::Suspended(_) => "suspended",
             Self::NotOwner { .. } => "not-owner",
+            Self::Held(Held::Back { .. }) => "held-back",
+            Self::Held(Held::Aside { .. }) => "set-aside",
             Self::Network(_) => "network",
             Self::Export {
                 source: JournalError::Output(_),

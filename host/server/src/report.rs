@@ -29,6 +29,18 @@ struct Ledger {
     traffic: Traffic,
     waited_ms: u64,
     usage: Usage,
+    #[serde(default)]
+    start_fault: Option<FaultSeen>,
+    #[serde(default)]
+    limits: Vec<SpentSeen>,
+}
+
+#[derive(Deserialize)]
+struct SpentSeen {
+    limit: String,
+    unit: String,
+    allowed: u64,
+    peak: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -97,7 +109,15 @@ struct FailureSeen {
 
 #[derive(Deserialize)]
 struct FaultSeen {
+    kind: String,
+    #[serde(default)]
+    call: String,
     message: String,
+    panic: Option<String>,
+    #[serde(default)]
+    backtrace: Vec<String>,
+    #[serde(default)]
+    advice: String,
 }
 
 #[derive(Deserialize)]
@@ -185,6 +205,12 @@ fn describe(ledger: &Ledger, plan: &LedgerPlan) -> String {
             figures::milliseconds(ledger.usage.cpu_ms)
         ),
     );
+    if let Some(limits) = close(&ledger.limits) {
+        page.line("limits", &limits);
+    }
+    if let Some(fault) = &ledger.start_fault {
+        page.fault(fault);
+    }
     for warning in &ledger.warnings {
         let key = crate::definition::key_of(&warning.pointer);
         page.line(
@@ -204,6 +230,26 @@ fn describe(ledger: &Ledger, plan: &LedgerPlan) -> String {
         describe_content(&mut page, content, plan);
     }
     page.0
+}
+
+/// The limits of which more than half was used, so that nobody is surprised later; `--json` has them all.
+fn close(limits: &[SpentSeen]) -> Option<String> {
+    let close: Vec<_> = limits
+        .iter()
+        .filter_map(|spent| Some((spent, spent.peak?)))
+        // A batch is meant to be filled.
+        .filter(|(spent, peak)| *peak > spent.allowed / 2 && !spent.limit.starts_with("batch_"))
+        .map(|(spent, peak)| {
+            let amount = |value| match spent.unit.as_str() {
+                "bytes" => figures::bytes(value),
+                "milliseconds" => figures::milliseconds(value),
+                _ => figures::count(value),
+            };
+            let limit = printable(&spent.limit);
+            format!("{limit} {} of {}", amount(peak), amount(spent.allowed))
+        })
+        .collect();
+    (!close.is_empty()).then(|| format!("more than half used: {}", close.join(", ")))
 }
 
 fn describe_content(page: &mut Page, content: &Content, plan: &LedgerPlan) {
@@ -287,7 +333,9 @@ fn describe_content(page: &mut Page, content: &Content, plan: &LedgerPlan) {
             figures::counted(**times, "time")
         )
     });
-    page.list("fault", &content.faults, |fault| fault.message.clone());
+    for fault in &content.faults {
+        page.fault(fault);
+    }
     page.list("notice", &content.notices, |notice| notice.message.clone());
 }
 
@@ -339,6 +387,26 @@ impl Page {
 
     fn line(&mut self, word: &str, text: &str) {
         let _ = write!(self.0, "\n  {word:<10}{text}");
+    }
+
+    /// A fault's whole story.
+    fn fault(&mut self, fault: &FaultSeen) {
+        let text = format!(
+            "{} in {}: {}",
+            fault.kind,
+            fault.call,
+            printable(&fault.message)
+        );
+        self.line("fault", &text);
+        for line in fault.panic.iter().flat_map(|text| text.lines()) {
+            self.line("  said", &printable(line));
+        }
+        for frame in &fault.backtrace {
+            self.line("  at", &printable(frame));
+        }
+        if !fault.advice.is_empty() {
+            self.line("  do", &printable(&fault.advice));
+        }
     }
 
     fn list<T>(&mut self, word: &str, entries: &[T], describe: impl Fn(&T) -> String) {

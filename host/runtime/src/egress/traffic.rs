@@ -1,12 +1,16 @@
 //! What went over the wire in one run, for its ledger.
 
+use crate::limits::Spending;
 use serde::Serialize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Counters of one run; shared by its instances.
 #[derive(Debug, Default)]
-pub struct Traffic(Mutex<TrafficCounts>);
+pub struct Traffic {
+    counts: Mutex<TrafficCounts>,
+    spending: Arc<Spending>,
+}
 
 /// A snapshot of [`Traffic`].
 #[derive(Clone, Debug, Default, Serialize)]
@@ -33,12 +37,17 @@ const SENTENCES: usize = 20;
 
 impl Traffic {
     fn with<R>(&self, change: impl FnOnce(&mut TrafficCounts) -> R) -> R {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What has been counted so far.
     pub fn counts(&self) -> TrafficCounts {
         self.with(|counts| counts.clone())
+    }
+
+    /// What the run spent of its limits.
+    pub fn spending(&self) -> &Arc<Spending> {
+        &self.spending
     }
 
     pub(crate) fn sent(&self, bytes: u64) {

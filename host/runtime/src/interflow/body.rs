@@ -16,6 +16,8 @@ pub struct Facts {
     pub(super) to: usize,
     /// Whether there is white space between tokens.
     pub(super) spaced: bool,
+    /// How deep objects and arrays lie in each other; the body itself is depth 1.
+    pub depth: usize,
 }
 
 /// Checks one body: one JSON object, valid to the last byte and nothing behind it; no key twice in one object, compared
@@ -49,6 +51,7 @@ pub fn check(body: &str, limits: &ItemLimits) -> Result<Facts, Refusal> {
         at: 0,
         spaced: false,
         depth: limits.depth,
+        deepest: 0,
         fingerprint: Fingerprint::new(),
         levels: Vec::with_capacity(8),
         keys: Vec::with_capacity(64),
@@ -91,6 +94,7 @@ struct Reader<'a> {
     at: usize,
     spaced: bool,
     depth: usize,
+    deepest: usize,
     fingerprint: Fingerprint,
     levels: Vec<Level>,
     keys: Vec<Key>,
@@ -159,6 +163,7 @@ impl Reader<'_> {
             from,
             to: from + trimmed.len(),
             spaced,
+            depth: self.deepest,
         })
     }
 
@@ -194,6 +199,7 @@ impl Reader<'_> {
             keys_from: self.keys.len(),
             ordinal: 0,
         });
+        self.deepest = self.deepest.max(self.levels.len());
         Ok(if array {
             Next::FirstElement
         } else {

@@ -83,6 +83,16 @@ CREATE TABLE blocks (
 CREATE INDEX blocks_by_connector ON blocks (connector, offset);
 ";
 
+/// What is remembered of connectors whose plugin faulted too often.
+const STRIKES: &str = "
+CREATE TABLE strikes (
+    connector TEXT PRIMARY KEY REFERENCES connectors (id) ON DELETE CASCADE,
+    plugin TEXT NOT NULL,
+    runs INTEGER NOT NULL,
+    not_before INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
 /// What was accepted for each plugin.
 const GRANTS: &str = "
 CREATE TABLE grants (
@@ -97,7 +107,7 @@ CREATE TABLE grants (
 /// behind them, and a file remembers how many of the whole list it has seen: a released list only ever grows at its end.
 #[must_use]
 pub fn migrations() -> Vec<M<'static>> {
-    vec![M::up(FIRST), M::up(GRANTS)]
+    vec![M::up(FIRST), M::up(STRIKES), M::up(GRANTS)]
 }
 
 /// How many steps there are with the caller's.

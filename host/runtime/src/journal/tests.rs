@@ -579,13 +579,10 @@ fn an_empty_file_and_an_older_one_are_brought_up_to_date() {
     let id = connector(&Journal::open(dir.path(), Vec::new()).unwrap());
     // A later version of the caller brings tables of its own.
     let older = Journal::open_read_only(dir.path(), &curses());
+    let own = migrations().len();
     assert!(matches!(
         older,
-        Err(JournalError::SchemaOlder {
-            found: 1,
-            known: 2,
-            ..
-        })
+        Err(JournalError::SchemaOlder { found, known, .. }) if (found, known) == (own, own + 1)
     ));
     let journal = open(dir.path());
     assert_eq!(connector(&journal), id);
@@ -595,7 +592,8 @@ fn an_empty_file_and_an_older_one_are_brought_up_to_date() {
         journal.write_and_wait(query).unwrap()
     };
     let settings = ["user_version", "auto_vacuum", "synchronous", "foreign_keys"];
-    assert_eq!(settings.map(pragma), [2, 2, 2, 1]);
+    let version = i64::try_from(own + 1).unwrap();
+    assert_eq!(settings.map(pragma), [version, 2, 2, 1]);
 }
 
 #[test]
@@ -608,18 +606,37 @@ fn a_newer_schema_is_refused_and_left_alone() {
         Journal::open_read_only(dir.path(), &[]),
     ] {
         let error = refused.unwrap_err();
+        let own = migrations().len();
         assert!(matches!(
             error,
-            JournalError::SchemaNewer {
-                found: 2,
-                known: 1,
-                ..
-            }
+            JournalError::SchemaNewer { found, known, .. } if (found, known) == (own + 1, own)
         ));
         assert!(error.to_string().contains("newer version"), "{error}");
     }
     assert!(fs::read(dir.path().join(FILE_NAME)).unwrap() == before);
     open(dir.path());
+}
+
+#[test]
+fn a_file_of_every_released_schema_is_brought_up_to_date_and_keeps_its_ids() {
+    for released in 1..=migrations().len() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut old = Connection::open(dir.path().join(FILE_NAME)).unwrap();
+        let steps = migrations().into_iter().take(released).collect();
+        rusqlite_migration::Migrations::new(steps)
+            .to_latest(&mut old)
+            .unwrap();
+        old.execute_batch(
+            "INSERT INTO tenants VALUES ('t', 'acme', 1);
+             INSERT INTO connectors (id, tenant, name, kind, created) VALUES ('c', 't', 'scanner', 'acme-scanner', 1);",
+        )
+        .unwrap();
+        drop(old);
+        let journal = Journal::open(dir.path(), Vec::new()).unwrap();
+        let row = journal.find_connector("acme", "scanner").unwrap().unwrap();
+        assert_eq!(row.id, "c", "of schema {released}");
+        assert_eq!(journal.strikes("c").unwrap(), None);
+    }
 }
 
 #[test]

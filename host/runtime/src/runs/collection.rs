@@ -6,7 +6,7 @@
 use super::ledger::{ContentLedger, RunOutcome};
 use super::observer::{Event, Observer};
 use super::retry::{self, Decision};
-use super::{Connector, RunError, RunOptions};
+use super::{Connector, RunError, RunOptions, StartError, strikes};
 use crate::egress::{EgressSession, Traffic};
 use crate::interflow::{Envelope, Index};
 use crate::journal::{Block, Commit, Journal};
@@ -77,8 +77,17 @@ impl Collection<'_> {
                 attempt,
                 options: serde_json::json!({ "full": full }),
             };
-            let result = instance.collect_batch(&request).await;
+            let result = tokio::select! {
+                biased;
+                () = self.options.stop.requested() => None,
+                result = instance.collect_batch(&request) => Some(result),
+            };
             self.keep(instance);
+            let Some(result) = result else {
+                self.settle(on_its_way.take()).await?;
+                self.ledger.stop_as_asked();
+                break;
+            };
             match result {
                 Ok(batch) => {
                     // The batch before must be durable before this one may be.
@@ -132,15 +141,22 @@ impl Collection<'_> {
         if let Some(instance) = self.instance.take() {
             return Some(instance);
         }
-        let opened = self
-            .connector
-            .open(self.session.clone(), Arc::clone(self.store), self.observer)
-            .await;
-        match opened {
-            Ok((instance, _)) => Some(instance),
-            Err(error) => {
-                self.ledger.end(RunOutcome::Failed, error.to_string());
-                None
+        loop {
+            let opened = self
+                .connector
+                .open(self.session.clone(), Arc::clone(self.store), self.observer)
+                .await;
+            match opened {
+                Ok((instance, _)) => return Some(instance),
+                Err(StartError::Plugin(fault)) => {
+                    if !self.survive(fault.into(), 0).await {
+                        return None;
+                    }
+                }
+                Err(error) => {
+                    self.ledger.end(RunOutcome::Failed, error.to_string());
+                    return None;
+                }
             }
         }
     }
@@ -188,9 +204,11 @@ impl Collection<'_> {
                 (decision, reason)
             }
             CallFailure::Fault(fault) => {
-                self.strikes += 1;
                 let reason = fault.to_string();
-                let decision = if fault.kind == FaultKind::Host || self.strikes >= retry::STRIKES {
+                // The host's own failure is nobody's strike.
+                self.strikes += u32::from(fault.kind != FaultKind::Host);
+                self.ledger.struck_out = self.strikes >= strikes::STRIKES;
+                let decision = if fault.kind == FaultKind::Host || self.ledger.struck_out {
                     Decision::GiveUp
                 } else {
                     Decision::Again(retry::pause(self.strikes))
@@ -262,8 +280,17 @@ impl Collection<'_> {
         {
             self.retire(instance);
         }
-        clock.sleep(time).await;
-        self.waited += time;
+        let started = clock.elapsed();
+        let stopped = tokio::select! {
+            biased;
+            () = self.options.stop.requested() => true,
+            () = clock.sleep(time) => false,
+        };
+        self.waited += clock.elapsed().saturating_sub(started);
+        if stopped {
+            self.ledger.stop_as_asked();
+            return false;
+        }
         true
     }
 

@@ -5,6 +5,7 @@ use super::observer::{Event, Observer};
 use crate::egress::{Egress, EgressSession, Grant, QuotaBook, Upstream};
 use crate::interflow::{Envelope, Labels, Origin};
 use crate::journal::Journal;
+use crate::limits::{Limit, Spending, Spent};
 use crate::manifest::Manifest;
 use crate::plugins::{Plugin, Suspension, grant};
 use crate::sandbox::{CacheStore, Fault, Instance, Remark, Session};
@@ -57,6 +58,7 @@ pub struct Connector {
     plugin: Arc<Plugin>,
     settings: Settings,
     egress: Arc<Egress>,
+    limits: Limits,
     clock: Clock,
 }
 
@@ -79,7 +81,7 @@ impl Connector {
             manifest.quota.clone(),
             book,
             upstream,
-            limits,
+            limits.clone(),
             clock.clone(),
         ));
         Self {
@@ -87,6 +89,7 @@ impl Connector {
             plugin,
             settings,
             egress,
+            limits,
             clock,
         }
     }
@@ -113,6 +116,17 @@ impl Connector {
     pub(crate) async fn admit(&self, journal: &Journal) -> Result<(), RunError> {
         let admitted = grant::admit(journal, &self.plugin, self.clock.now_ms()).await?;
         Ok(admitted.map_err(StartError::Suspended)?)
+    }
+
+    /// SHA-256 of the plugin's file.
+    pub(crate) fn plugin_digest(&self) -> &str {
+        &self.plugin.sha256
+    }
+
+    /// What a run spent of each limit.
+    pub(crate) fn spent(&self, spending: &Spending) -> Vec<Spent> {
+        spending.note(Limit::ComponentBytes, self.plugin.size);
+        spending.of(&self.limits)
     }
 
     pub(crate) fn clock(&self) -> &Clock {

@@ -2,6 +2,7 @@
 
 use super::Identity;
 use crate::egress::{Traffic, TrafficCounts};
+use crate::limits::Spent;
 use crate::manifest::LedgerPlan;
 use crate::sandbox::{Fault, Notice, PluginFailure, Remark, Report, SetAside, Usage};
 use serde::Serialize;
@@ -22,6 +23,8 @@ pub enum RunOutcome {
     Incomplete,
     /// The wait would have been longer than allowed; it goes on from its cursor.
     Postponed,
+    /// Somebody asked it to stop; it goes on from its cursor.
+    Stopped,
     /// It failed; it goes on from its cursor.
     Failed,
 }
@@ -33,6 +36,7 @@ impl RunOutcome {
             Self::Done => "done",
             Self::Incomplete => "incomplete",
             Self::Postponed => "postponed",
+            Self::Stopped => "stopped",
             Self::Failed => "failed",
         }
     }
@@ -88,6 +92,9 @@ pub struct ContentLedger {
     pub faults: Vec<Fault>,
     /// When it is worth going on, milliseconds since 1970.
     pub resume_at: Option<u64>,
+    /// It was given up because the plugin faulted too often.
+    #[serde(skip)]
+    pub(crate) struck_out: bool,
     #[serde(skip)]
     stop: bool,
 }
@@ -111,6 +118,7 @@ impl ContentLedger {
             failure: None,
             faults: Vec::new(),
             resume_at: None,
+            struck_out: false,
             stop: false,
         }
     }
@@ -158,6 +166,14 @@ impl ContentLedger {
     /// Ends this content type and the run.
     pub(crate) fn stop(&mut self, reason: String) {
         self.end(RunOutcome::Failed, reason);
+        self.stop = true;
+    }
+
+    /// Ends this content type and the run, because somebody asked.
+    pub(crate) fn stop_as_asked(&mut self) {
+        let reason =
+            "it was asked to stop; what was committed is kept, and the next run goes on from there";
+        self.end(RunOutcome::Stopped, reason.into());
         self.stop = true;
     }
 
@@ -217,6 +233,12 @@ pub struct Ledger {
     pub waited_ms: u64,
     /// What the plugin used: peak memory of any instance, CPU of all.
     pub usage: Usage,
+    /// Every limit, with what was allowed and used.
+    pub limits: Vec<Spent>,
+    /// The fault that kept the plugin from starting.
+    pub start_fault: Option<Fault>,
+    /// The run was given up because the plugin faulted too often, or could not start.
+    pub struck_out: bool,
     /// When it is worth going on, milliseconds since 1970.
     pub resume_at: Option<u64>,
 }
@@ -235,6 +257,9 @@ impl Ledger {
             traffic: TrafficCounts::default(),
             waited_ms: 0,
             usage: Usage::default(),
+            limits: Vec::new(),
+            start_fault: None,
+            struck_out: false,
             resume_at: None,
         }
     }
@@ -246,12 +271,21 @@ impl Ledger {
             .find(|content| content.content_type == id)
     }
 
+    /// Ends a run that could not begin, because of the plugin.
+    pub(crate) fn fail_to_start(&mut self, fault: Fault) {
+        self.outcome = RunOutcome::Failed;
+        self.reason = format!("the plugin could not be started: {fault}");
+        self.start_fault = Some(fault);
+        self.struck_out = true;
+    }
+
     pub(crate) fn finish(&mut self, ended: u64, waited: Duration, traffic: &Traffic) {
         self.ended = ended;
         self.traffic = traffic.counts();
         self.waited_ms =
             u64::try_from(waited.as_millis()).unwrap_or(u64::MAX) + self.traffic.permit_wait_ms;
         self.records = self.contents.iter().map(|content| content.records).sum();
+        self.struck_out |= self.contents.iter().any(|content| content.struck_out);
         self.resume_at = self
             .contents
             .iter()

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 /// Attempts from one cursor; each changes what is asked for.
 pub(crate) const ATTEMPTS: u32 = 16;
-/// Traps and broken limits of one run before it is given up.
-pub(crate) const STRIKES: u32 = 3;
 /// Longer waits end the instance: its open response is dropped, and the walk goes on from its cursor.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The wait for a vendor who said "later" without saying when.

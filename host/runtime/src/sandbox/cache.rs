@@ -5,6 +5,7 @@ use super::bindings::interflow::connector::cache::{CacheError, Host};
 use super::fault::Broken;
 use super::state::State;
 use crate::Limits;
+use crate::limits::Limit;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -31,9 +32,9 @@ pub(crate) struct Cache {
     /// Of the batch before this one, while its commit is on its way.
     pub(crate) in_flight: Arc<CacheWrites>,
     current: CacheWrites,
-    current_bytes: usize,
+    pub(crate) current_bytes: usize,
     /// Stored bytes when the instance started, plus everything written since: an upper bound that needs no counting.
-    total_bytes: Option<u64>,
+    pub(crate) total_bytes: Option<u64>,
     entry_limit: usize,
     batch_limit: usize,
     total_limit: u64,
@@ -66,6 +67,7 @@ impl Cache {
 
 impl Host for State {
     fn get(&mut self, keys: Vec<String>) -> wasmtime::Result<Vec<Option<Vec<u8>>>> {
+        self.note_copied(keys.iter().map(String::len).sum());
         let cache = &self.cache;
         let mut values: Vec<Option<Vec<u8>>> = vec![None; keys.len()];
         let mut missing = Vec::new();
@@ -93,12 +95,15 @@ impl Host for State {
     }
 
     fn put(&mut self, entries: Vec<(String, Vec<u8>)>) -> wasmtime::Result<Result<(), CacheError>> {
-        let cache = &mut self.cache;
         let size = |(key, value): &(String, Vec<u8>)| key.len() + value.len();
+        let added: usize = entries.iter().map(size).sum();
+        let largest = entries.iter().map(size).max().unwrap_or(0);
+        self.note_copied(added);
+        self.spending.note(Limit::CacheEntryBytes, largest as u64);
+        let cache = &mut self.cache;
         if entries.iter().any(|entry| size(entry) > cache.entry_limit) {
             return Ok(Err(CacheError::TooLarge));
         }
-        let added: usize = entries.iter().map(size).sum();
         let total = match cache.total_bytes {
             Some(total) => total,
             None => cache.store.bytes().map_err(Broken::Host)?,
@@ -112,6 +117,7 @@ impl Host for State {
         }
         cache.current_bytes += added;
         cache.total_bytes = Some(total + added as u64);
+        self.spending.note(Limit::CacheBytes, total + added as u64);
         cache
             .current
             .extend(entries.into_iter().map(|(key, value)| (key, Some(value))));
@@ -119,6 +125,7 @@ impl Host for State {
     }
 
     fn remove(&mut self, keys: Vec<String>) -> wasmtime::Result<()> {
+        self.note_copied(keys.iter().map(String::len).sum());
         let cache = &mut self.cache;
         cache.current_bytes += keys.iter().map(String::len).sum::<usize>();
         if cache.current_bytes > cache.batch_limit {

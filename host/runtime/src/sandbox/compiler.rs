@@ -119,8 +119,8 @@ impl Compilation {
                 component
                     .read_to_end(&mut bytes)
                     .map_err(|error| (2, format!("the component did not arrive: {error}")))?;
-                let engine =
-                    compiling_engine(Some(&self.folder)).map_err(|error| (2, error.to_string()))?;
+                let engine = compiling_engine(Some(&self.folder), &crate::Limits::default())
+                    .map_err(|error| (2, error.to_string()))?;
                 wasmtime::component::Component::from_binary(&engine, &bytes)
                     .map_err(|error| (1, format!("{error:#}")))
             });

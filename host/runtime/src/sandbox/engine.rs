@@ -6,6 +6,7 @@ use super::compiler::{Compilation, CompileError, Compiler, Notes};
 use super::fault::{Broken, Fault, FaultKind};
 use super::instance::{Instance, Session};
 use super::state::{Own, State};
+use crate::limits::Limit;
 use crate::{Clock, Limits};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,10 +23,13 @@ use wasmtime_wasi_io::bindings::wasi::io;
 
 /// The unit in which CPU time is counted, and how often a busy guest lets others run.
 const TICK: Duration = Duration::from_millis(10);
+
 /// CPU time of `describe`, the start included.
 const DESCRIBE: Duration = Duration::from_secs(10);
-/// Stack of the guest; host functions have the same again.
-const WASM_STACK: usize = 1024 * 1024;
+/// What a fault calls the time before the first call.
+const START: &str = "start";
+/// Stack of host functions, at least.
+const HOST_STACK: usize = 1024 * 1024;
 
 /// Compiles and instantiates plugins. Clones share one engine.
 #[derive(Clone)]
@@ -89,7 +93,7 @@ impl Engine {
             }
             None => None,
         };
-        let engine = compiling_engine(cache.as_ref().map(|cache| cache.code.as_path()))?;
+        let engine = compiling_engine(cache.as_ref().map(|cache| cache.code.as_path()), &limits)?;
         let linker = link(&engine).map_err(wrong)?;
         let ticker = engine.weak();
         std::thread::Builder::new()
@@ -171,8 +175,10 @@ impl Engine {
 
     pub(crate) fn prepare(&self, component: &Component) -> wasmtime::Result<Prepared> {
         let pre = PluginPre::new(self.linker.instantiate_pre(component)?)?;
+        let required = component.resources_required();
         Ok(Prepared {
             pre,
+            parts: required.map_or(0, |needs| needs.num_memories.max(needs.num_tables)),
             engine: self.clone(),
         })
     }
@@ -182,6 +188,8 @@ impl Engine {
 #[derive(Clone)]
 pub(crate) struct Prepared {
     pre: PluginPre<State>,
+    /// Memories or tables of one instance, whichever are more.
+    parts: u32,
     engine: Engine,
 }
 
@@ -194,6 +202,7 @@ impl Prepared {
             self.engine.clock.clone(),
             TICK,
         );
+        state.spending.note(Limit::Instances, u64::from(self.parts));
         let mut store = Store::new(&self.engine.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(self.engine.limits.hostcall_bytes);
@@ -203,7 +212,7 @@ impl Prepared {
             cpu.total_ticks += 1;
             if cpu.call_ticks > cpu.limit_ticks {
                 return Err(Broken::Limit(format!(
-                    "one call may use {} ms of CPU",
+                    "one call may use {} ms of CPU (`call_cpu_seconds`)",
                     cpu.limit_ticks * u64::try_from(TICK.as_millis()).unwrap_or(1)
                 ))
                 .into());
@@ -217,8 +226,9 @@ impl Prepared {
         let Some(started) = self.engine.clock.timeout(limit, started).await else {
             return Err(Fault::new(
                 FaultKind::Limit,
+                START,
                 format!(
-                    "The plugin was stopped: it may take {} s to start.",
+                    "The plugin was stopped: it may take {} s to start (`call_seconds`).",
                     limit.as_secs_f32()
                 ),
             ));
@@ -235,7 +245,7 @@ impl Prepared {
             Err(error) => {
                 let refused = store.data_mut().limiter.refused.take();
                 let stderr = store.data().stderr.text();
-                Err(Fault::of_call(&error, &stderr, refused))
+                Err(Fault::of_call(START, &error, &stderr, refused))
             }
         }
     }
@@ -248,6 +258,7 @@ impl Prepared {
         limits.call_wall = limits.call_wall.min(2 * DESCRIBE);
         let hurried = Self {
             pre: self.pre.clone(),
+            parts: self.parts,
             engine: Engine {
                 limits: Arc::new(limits),
                 ..self.engine.clone()
@@ -258,15 +269,20 @@ impl Prepared {
     }
 }
 
-/// The engine as it compiles: a child that compiles for the host must have exactly this one, or its code is not found.
-pub(super) fn compiling_engine(code: Option<&Path>) -> Result<wasmtime::Engine, EngineError> {
+/// The engine as it compiles. A child that compiles for the host must make the same code: what is taken from `limits` here
+/// may only be what bounds its running.
+pub(super) fn compiling_engine(
+    code: Option<&Path>,
+    limits: &Limits,
+) -> Result<wasmtime::Engine, EngineError> {
     let wrong = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
     let mut config = Config::new();
     config
         .epoch_interruption(true)
         .coredump_on_trap(false)
-        .max_wasm_stack(WASM_STACK)
-        .async_stack_size(2 * WASM_STACK)
+        .max_wasm_stack(limits.stack_bytes)
+        // Host functions have the same again, and never less than a mebibyte.
+        .async_stack_size(limits.stack_bytes + limits.stack_bytes.max(HOST_STACK))
         .wasm_relaxed_simd(false)
         .wasm_tail_call(false)
         .wasm_multi_memory(true)

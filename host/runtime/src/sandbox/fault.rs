@@ -22,12 +22,16 @@ pub enum FaultKind {
 pub struct Fault {
     /// What kind it was.
     pub kind: FaultKind,
+    /// The function of the contract that was called, or `start`.
+    pub call: &'static str,
     /// One sentence.
     pub message: String,
     /// The end of what the guest wrote to its standard error: the panic's message.
     pub panic: Option<String>,
     /// Function names, innermost first.
     pub backtrace: Vec<String>,
+    /// What to do about it, in a sentence.
+    pub advice: &'static str,
 }
 
 impl fmt::Display for Fault {
@@ -45,6 +49,25 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+impl FaultKind {
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Trap => {
+                "This is a mistake in the plugin: send this report to its author, or put its former version back. Nothing of the batch was kept; a run goes on from the last one that was."
+            }
+            Self::Limit => {
+                "If the plugin is meant to need that much, raise the limit in `[limits]` of host.toml; else send this report to its author. Nothing of the batch was kept; a run goes on from the last one that was."
+            }
+            Self::Contract => {
+                "The plugin does not keep the contract (wit/connector.wit): send this report to its author. Nothing of the batch was kept; a run goes on from the last one that was."
+            }
+            Self::Host => {
+                "The host could not do its part: look at its log, its disk and its memory, then run again."
+            }
+        }
+    }
+}
 
 /// Raised inside host functions; carried through the guest's trap so that the report can name the cause.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +87,12 @@ impl Fault {
     ///
     /// `refused` is a growth of memory or table that was refused during the call: an allocation that fails then looks like
     /// any other trap.
-    pub(crate) fn of_call(error: &wasmtime::Error, stderr: &str, refused: Option<String>) -> Self {
+    pub(crate) fn of_call(
+        call: &'static str,
+        error: &wasmtime::Error,
+        stderr: &str,
+        refused: Option<String>,
+    ) -> Self {
         let (kind, message) = if let Some(broken) = error.downcast_ref::<Broken>() {
             let kind = match broken {
                 Broken::Limit(_) => FaultKind::Limit,
@@ -110,18 +138,22 @@ impl Fault {
             .unwrap_or_default();
         Self {
             kind,
+            call,
             message,
             panic,
             backtrace,
+            advice: kind.advice(),
         }
     }
 
-    pub(crate) fn new(kind: FaultKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: FaultKind, call: &'static str, message: impl Into<String>) -> Self {
         Self {
             kind,
+            call,
             message: message.into(),
             panic: None,
             backtrace: Vec::new(),
+            advice: kind.advice(),
         }
     }
 }

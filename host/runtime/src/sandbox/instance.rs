@@ -14,12 +14,16 @@ use super::meter::Meter;
 use super::sink::SinkItem;
 use super::state::State;
 use crate::egress::EgressSession;
+use crate::limits::Limit;
 use crate::{Clock, Limits};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::Store;
+
+/// The call that a broken contract is found in.
+const COLLECT: &str = "collect-batch";
 
 /// What an instance is given for its life.
 pub struct Session {
@@ -327,11 +331,13 @@ impl Instance {
 
     async fn call<R>(
         &mut self,
+        name: &'static str,
         call: impl AsyncFnOnce(&World, &mut Store<State>) -> wasmtime::Result<R>,
     ) -> Result<R, Fault> {
         if self.gone {
             return Err(Fault::new(
                 FaultKind::Host,
+                name,
                 "The plugin's instance has ended; a new one is needed.",
             ));
         }
@@ -362,6 +368,10 @@ impl Instance {
             result = call(&self.world, &mut self.store) => Some(result),
             () = overrun => None,
         };
+        let in_egress = self.meter.waited() - waited;
+        let own = (self.clock.elapsed() - started).saturating_sub(in_egress);
+        let cpu = self.tick * u32::try_from(self.store.data().cpu.call_ticks).unwrap_or(u32::MAX);
+        self.store.data_mut().note_call(cpu, own);
         match result {
             Some(Ok(value)) => {
                 self.gone = false;
@@ -371,25 +381,36 @@ impl Instance {
                 let state = self.store.data_mut();
                 state.sink.discard();
                 let refused = state.limiter.refused.take();
-                Err(Fault::of_call(&error, &state.stderr.text(), refused))
+                Err(Fault::of_call(name, &error, &state.stderr.text(), refused))
             }
             None => Err(Fault::new(
                 FaultKind::Limit,
+                name,
                 format!(
-                    "The plugin was stopped: one call may take {} s, waiting for the vendor not counted.",
+                    "The plugin was stopped: one call may take {} s, waiting for the vendor not counted (`call_seconds`).",
                     limit.as_secs_f32()
                 ),
             )),
         }
     }
 
+    /// Notes what a batch used, whether or not it is kept.
+    fn note_batch(&self, taken: Duration) {
+        let state = self.store.data();
+        let spending = &state.spending;
+        spending.note(Limit::BatchItems, state.sink.emitted);
+        spending.note(Limit::BatchBytes, state.sink.bytes);
+        spending.note_time(Limit::BatchTime, taken);
+        spending.note(Limit::CacheBatchBytes, state.cache.current_bytes as u64);
+    }
+
     fn broken(&mut self, message: String) -> Fault {
         self.gone = true;
-        Fault::new(FaultKind::Contract, message)
+        Fault::new(FaultKind::Contract, COLLECT, message)
     }
 
     pub(crate) async fn describe(&mut self) -> Result<String, Fault> {
-        self.call(async |world, store| {
+        self.call("describe", async |world, store| {
             world
                 .interflow_connector_connector()
                 .call_describe(store)
@@ -408,7 +429,7 @@ impl Instance {
     ) -> Result<Result<Vec<Remark>, Vec<Remark>>, Fault> {
         let settings = settings.to_string();
         let result = self
-            .call(async |world, store| {
+            .call("configure", async |world, store| {
                 world
                     .interflow_connector_connector()
                     .call_configure(store, &settings)
@@ -435,7 +456,9 @@ impl Instance {
     /// A fault.
     pub async fn test(&mut self) -> Result<Vec<Check>, Fault> {
         let checks = self
-            .call(async |world, store| world.interflow_connector_connector().call_test(store).await)
+            .call("test", async |world, store| {
+                world.interflow_connector_connector().call_test(store).await
+            })
             .await?;
         Ok(checks
             .into_iter()
@@ -465,7 +488,7 @@ impl Instance {
     ) -> Result<Option<Split>, CallFailure> {
         let cursor = cursor.map(str::to_owned);
         let result = self
-            .call(async |world, store| {
+            .call("plan", async |world, store| {
                 world
                     .interflow_connector_connector()
                     .call_plan(store, content_type, cursor.as_ref(), max_parts)
@@ -498,14 +521,17 @@ impl Instance {
             options: request.options.to_string(),
         };
         self.store.data_mut().sink.begin_batch();
+        let started = self.clock.elapsed();
         let result = self
-            .call(async |world, store| {
+            .call(COLLECT, async |world, store| {
                 world
                     .interflow_connector_connector()
                     .call_collect_batch(store, &wire)
                     .await
             })
             .await?;
+        let taken = self.clock.elapsed().saturating_sub(started);
+        self.note_batch(taken);
         let batch = match result {
             Ok(batch) => batch,
             Err(error) => {
@@ -513,6 +539,9 @@ impl Instance {
                 return Err(CallFailure::Plugin(error.into()));
             }
         };
+        let spending = &self.store.data().spending;
+        spending.note(Limit::CursorBytes, batch.next.len() as u64);
+        spending.note(Limit::ReportBytes, batch.report.len() as u64);
         let emitted = self.store.data().sink.emitted;
         if batch.emitted != emitted {
             return Err(self

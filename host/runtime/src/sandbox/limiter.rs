@@ -1,7 +1,9 @@
 //! Memory, tables and instances of one store: an aggregate limit, and the peak for the ledger.
 
 use crate::Limits;
+use crate::limits::{Limit, Spending};
 use serde::Serialize;
+use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
 /// What an instance used.
@@ -36,6 +38,7 @@ pub(crate) fn host_memory_peak() -> Option<u64> {
 
 #[derive(Debug)]
 pub(crate) struct Limiter {
+    spending: Arc<Spending>,
     memory_limit: usize,
     table_limit: usize,
     count_limit: usize,
@@ -46,8 +49,9 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, spending: Arc<Spending>) -> Self {
         Self {
+            spending,
             memory_limit: limits.memory_bytes,
             table_limit: limits.table_elements,
             count_limit: limits.instances,
@@ -75,6 +79,7 @@ impl ResourceLimiter for Limiter {
         }
         self.memory = total;
         self.memory_peak = self.memory_peak.max(total);
+        self.spending.note(Limit::MemoryBytes, total as u64);
         Ok(true)
     }
 
@@ -91,6 +96,7 @@ impl ResourceLimiter for Limiter {
             ));
             return Ok(false);
         }
+        self.spending.note(Limit::TableElements, desired as u64);
         Ok(true)
     }
 

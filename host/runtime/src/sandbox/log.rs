@@ -3,6 +3,7 @@
 use super::bindings::interflow::connector::log::{Host, Level};
 use super::state::State;
 use crate::Limits;
+use crate::limits::Limit;
 use std::sync::Arc;
 
 /// One line of a plugin.
@@ -22,6 +23,7 @@ pub(crate) struct Log {
     lines_left: u32,
     line_bytes: usize,
     lines_per_call: u32,
+    dropped_in_call: u64,
     pub(crate) dropped: u64,
 }
 
@@ -32,19 +34,30 @@ impl Log {
             lines_left: limits.log_lines,
             lines_per_call: limits.log_lines,
             line_bytes: limits.log_line_bytes,
+            dropped_in_call: 0,
             dropped: 0,
         }
     }
 
     pub(crate) fn begin_call(&mut self) {
         self.lines_left = self.lines_per_call;
+        self.dropped_in_call = 0;
+    }
+
+    /// Lines of this call, those that were dropped included.
+    pub(crate) fn lines(&self) -> u64 {
+        u64::from(self.lines_per_call - self.lines_left) + self.dropped_in_call
     }
 }
 
 impl Host for State {
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        self.note_copied(message.len());
+        self.spending
+            .note(Limit::LogLineBytes, message.len() as u64);
         let log = &mut self.log;
         if log.lines_left == 0 {
+            log.dropped_in_call += 1;
             log.dropped += 1;
             return Ok(());
         }

@@ -5,6 +5,7 @@
 use super::bindings::interflow::connector::sink::{Host, Item, Reason, Rejection};
 use super::state::State;
 use crate::interflow::{self, Facts, ItemLimits};
+use crate::limits::Limit;
 use crate::{Clock, Limits};
 use std::collections::HashSet;
 
@@ -29,7 +30,8 @@ pub(crate) struct Sink {
     byte_limit: u64,
     keys: HashSet<String>,
     items: Vec<SinkItem>,
-    bytes: u64,
+    /// Bytes of their bodies, those with a repeated key included.
+    pub(crate) bytes: u64,
     /// Items accepted in this batch, those with a repeated key included.
     pub(crate) emitted: u64,
     /// Items whose key had been emitted in this batch before.
@@ -141,6 +143,19 @@ impl Sink {
 
 impl Host for State {
     fn emit(&mut self, items: Vec<Item>) -> wasmtime::Result<Result<(), Rejection>> {
-        Ok(self.sink.accept(items, &self.clock))
+        let bytes = |item: &Item| item.key.len() + item.body.len();
+        self.note_copied(items.iter().map(bytes).sum());
+        let spending = &self.spending;
+        spending.note(Limit::EmitItems, items.len() as u64);
+        for item in &items {
+            spending.note(Limit::ItemBytes, item.body.len() as u64);
+        }
+        let before = self.sink.items.len();
+        let accepted = self.sink.accept(items, &self.clock);
+        let deepest = self.sink.items[before..]
+            .iter()
+            .map(|item| item.facts.depth);
+        spending.note(Limit::ItemDepth, deepest.max().unwrap_or(0) as u64);
+        Ok(accepted)
     }
 }

@@ -9,7 +9,9 @@ use super::log::Log;
 use super::sink::Sink;
 use super::stderr::Tail;
 use crate::egress::Hooks;
+use crate::limits::{Limit, Spending};
 use crate::{Clock, Limits};
+use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::{HasSelf, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -27,6 +29,7 @@ pub(crate) struct State {
     pub(super) cache: Cache,
     pub(super) sink: Sink,
     pub(super) stderr: Tail,
+    pub(super) spending: Arc<Spending>,
 }
 
 /// CPU time in ticks of the engine's epoch.
@@ -39,6 +42,7 @@ pub(crate) struct Cpu {
 impl State {
     pub(super) fn new(session: Session, limits: &Limits, clock: Clock, tick: Duration) -> Self {
         let stderr = Tail::new(limits.stderr_bytes);
+        let spending = Arc::clone(session.egress.spending());
         let wasi = WasiCtx::builder()
             .stderr(stderr.clone())
             .stdout(Tail::new(0))
@@ -55,7 +59,7 @@ impl State {
             http,
             table,
             hooks: Hooks::new(session.egress),
-            limiter: Limiter::new(limits),
+            limiter: Limiter::new(limits, Arc::clone(&spending)),
             cpu: Cpu {
                 call_ticks: 0,
                 total_ticks: 0,
@@ -67,7 +71,24 @@ impl State {
             sink: Sink::new(limits),
             clock,
             stderr,
+            spending,
         }
+    }
+
+    /// Notes what one host call copied out of the guest.
+    pub(super) fn note_copied(&self, bytes: usize) {
+        self.spending.note(Limit::HostcallBytes, bytes as u64);
+    }
+
+    /// Notes what can be seen at the end of a call.
+    pub(super) fn note_call(&mut self, cpu: Duration, own_time: Duration) {
+        let open = self.table.iter_mut().count();
+        let spending = &self.spending;
+        spending.note(Limit::Handles, open as u64);
+        spending.note_time(Limit::CallCpu, cpu);
+        spending.note_time(Limit::CallWall, own_time);
+        spending.note(Limit::LogLines, self.log.lines());
+        spending.note(Limit::StderrBytes, self.stderr.take_written());
     }
 }
 

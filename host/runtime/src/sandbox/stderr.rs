@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
@@ -15,6 +16,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 #[derive(Clone, Debug)]
 pub(crate) struct Tail {
     kept: Arc<Mutex<VecDeque<u8>>>,
+    written: Arc<AtomicU64>,
     limit: usize,
 }
 
@@ -22,11 +24,19 @@ impl Tail {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             kept: Arc::default(),
+            written: Arc::default(),
             limit,
         }
     }
 
+    /// How many bytes were written since this was last asked.
+    pub(crate) fn take_written(&self) -> u64 {
+        self.written.swap(0, Ordering::Relaxed)
+    }
+
     fn push(&self, bytes: &[u8]) {
+        self.written
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = &bytes[bytes.len().saturating_sub(self.limit)..];
         let surplus = (kept.len() + bytes.len()).saturating_sub(self.limit);
