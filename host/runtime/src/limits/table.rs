@@ -142,7 +142,7 @@ macro_rules! row {
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
     row!(ComponentBytes, "component_mib", "size of a component", Mebibytes, 1..=256, "plugins", Peak, Bytes(component_bytes)),
-    row!(CompileTime, "compile_seconds", "CPU time to compile a component; by the clock twice that", Seconds, 1..=3600, "sandbox/compiler", Unknown, Time(compile_time)),
+    row!(CompileTime, "compile_seconds", "CPU time to compile a component; by the clock twice that and a minute", Seconds, 1..=3600, "sandbox/compiler", Unknown, Time(compile_time)),
     row!(CompileBytes, "compile_memory_mib", "memory to compile a component", Mebibytes, 64..=16_384, "sandbox/compiler", Unknown, Bytes(compile_memory_bytes)),
     row!(MemoryBytes, "memory_mib", "linear memory of an instance, all memories together", Mebibytes, 1..=4096, "sandbox/limiter", Peak, Size(memory_bytes)),
     row!(TableElements, "table_elements", "elements of one table", Count, 1..=10_000_000, "sandbox/limiter", Peak, Size(table_elements)),

@@ -24,8 +24,12 @@ use std::time::Duration;
 const THREADS: usize = 4;
 /// The most that is read of what a child says.
 const WORDS: u64 = 16 * 1024;
+/// What a child has by the clock, besides twice its CPU time: on a busy machine it waits for others.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// A child's exit code when the engine refuses the component; the reason stands on its standard output.
-const REFUSED: i32 = 1;
+const REFUSED: u8 = 1;
+/// A child's exit code when something else is wrong.
+const FAILED: u8 = 2;
 
 /// How to start this host's own program as a compiler.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +76,7 @@ pub(crate) enum CompileError {
 pub struct Compilation {
     folder: PathBuf,
     cpu: Duration,
+    wall: Duration,
     memory_bytes: u64,
 }
 
@@ -80,6 +85,7 @@ impl Compilation {
         Self {
             folder: folder.to_owned(),
             cpu,
+            wall: cpu * 2 + PATIENCE,
             memory_bytes,
         }
     }
@@ -94,11 +100,9 @@ impl Compilation {
             return Err(wrong());
         };
         let number = |text: &OsString| text.to_str().and_then(|text| text.parse().ok());
-        Ok(Self {
-            folder: folder.into(),
-            cpu: Duration::from_secs(number(seconds).ok_or_else(wrong)?),
-            memory_bytes: number(bytes).ok_or_else(wrong)?,
-        })
+        let cpu = Duration::from_secs(number(seconds).ok_or_else(wrong)?);
+        let memory_bytes = number(bytes).ok_or_else(wrong)?;
+        Ok(Self::new(Path::new(folder), cpu, memory_bytes))
     }
 
     fn arguments(&self) -> [OsString; 3] {
@@ -113,16 +117,16 @@ impl Compilation {
     pub fn run(&self, mut component: impl Read, mut said: impl Write) -> u8 {
         let compiled = self
             .limit_this_process()
-            .map_err(|error| (2, format!("the compiler cannot limit itself: {error}")))
+            .map_err(|error| (FAILED, format!("the compiler cannot limit itself: {error}")))
             .and_then(|()| {
                 let mut bytes = Vec::new();
                 component
                     .read_to_end(&mut bytes)
-                    .map_err(|error| (2, format!("the component did not arrive: {error}")))?;
+                    .map_err(|error| (FAILED, format!("the component did not arrive: {error}")))?;
                 let engine = compiling_engine(Some(&self.folder), &crate::Limits::default())
-                    .map_err(|error| (2, error.to_string()))?;
+                    .map_err(|error| (FAILED, error.to_string()))?;
                 wasmtime::component::Component::from_binary(&engine, &bytes)
-                    .map_err(|error| (1, format!("{error:#}")))
+                    .map_err(|error| (REFUSED, format!("{error:#}")))
             });
         match compiled {
             Ok(_) => 0,
@@ -178,7 +182,7 @@ impl Compilation {
             .stderr(errors.try_clone().map_err(failed)?)
             .spawn()
             .map_err(failed)?;
-        let (status, said, late) = converse(&mut child, bytes, self.cpu * 2).map_err(failed)?;
+        let (status, said, late) = converse(&mut child, bytes, self.wall).map_err(failed)?;
         if status.success() {
             return Ok(());
         }
@@ -194,7 +198,7 @@ impl Compilation {
     }
 
     fn explain(&self, status: ExitStatus, late: bool, said: &str, errors: &str) -> CompileError {
-        if status.code() == Some(REFUSED) {
+        if status.code() == Some(REFUSED.into()) {
             return CompileError::Refused(said.to_owned());
         }
         let time = || {
@@ -218,7 +222,7 @@ impl Compilation {
         if late {
             return CompileError::Child(format!(
                 "it was not compiled within {} s; this machine is busy, or the file takes too much (`compile_seconds` in [limits])",
-                self.cpu.as_secs() * 2
+                self.wall.as_secs()
             ));
         }
         let last = [said, errors]
@@ -374,7 +378,8 @@ mod tests {
             program: "/bin/sh".into(),
             arguments: vec!["-c".into(), script.into()],
         };
-        let task = Compilation::new(folder.path(), Duration::from_millis(50), 64 << 20);
+        let mut task = Compilation::new(folder.path(), Duration::from_secs(60), 64 << 20);
+        task.wall = Duration::from_millis(50);
         let run = |script: &str| task.in_child(&shell(script), &[0; 1 << 20]).unwrap_err();
         assert!(matches!(run("exec sleep 600"), CompileError::Child(_)));
         let task = Compilation::new(folder.path(), Duration::from_secs(60), 64 << 20);
