@@ -16,7 +16,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Size of a component file (`plugins`).
     pub component_bytes: u64,
-    /// CPU time that compiling a component may take, whole seconds; by the clock twice that and a minute (`sandbox::compiler`).
+    /// CPU time that compiling a component may take, whole seconds; by the clock ten times that (`sandbox::compiler`).
     pub compile_time: Duration,
     /// Memory that compiling a component may take (`sandbox::compiler`).
     pub compile_memory_bytes: u64,

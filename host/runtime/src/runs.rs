@@ -87,7 +87,7 @@ pub async fn collect(
         strikes::check(struck.as_ref(), connector.plugin_digest(), clock.now_ms())?;
     }
     connector.admit(journal).await?;
-    let traffic = Arc::new(Traffic::default());
+    let traffic = Arc::new(Traffic::new(Arc::clone(connector.redactor())));
     let session = EgressSession::new(connector.egress(), Arc::clone(&traffic));
     let store = connector.cache(journal);
     let started = clock.now_ms();
@@ -99,7 +99,8 @@ pub async fn collect(
         Err(StartError::Plugin(fault)) => (None, Vec::new(), Some(fault)),
         Err(error) => return Err(error.into()),
     };
-    let mut ledger = Ledger::begin(connector.identity(), started, warnings);
+    let redactor = Arc::clone(connector.redactor());
+    let mut ledger = Ledger::begin(connector.identity(), started, warnings, redactor);
     let run = journal.begin_run(id, started).await?;
     let mut collection = Collection {
         connector,
@@ -133,7 +134,7 @@ pub async fn collect(
             break;
         }
     }
-    ledger.usage = collection.usage();
+    ledger.usage = collection.usage().await;
     ledger.limits = connector.spent(traffic.spending());
     ledger.finish(clock.now_ms(), collection.waited, &traffic);
     if let Some(fault) = fault {
@@ -199,7 +200,7 @@ pub async fn test(
     connector: &Connector,
     observer: Arc<dyn Observer>,
 ) -> Result<TestReport, StartError> {
-    let traffic = Arc::new(Traffic::default());
+    let traffic = Arc::new(Traffic::new(Arc::clone(connector.redactor())));
     let session = EgressSession::new(connector.egress(), Arc::clone(&traffic));
     let (mut instance, warnings) = connector
         .open(session, Arc::new(NoCache), &observer)
@@ -208,6 +209,7 @@ pub async fn test(
         Ok(checks) => (checks, None),
         Err(fault) => (Vec::new(), Some(fault)),
     };
+    instance.leave_core_dump().await;
     Ok(TestReport {
         checks,
         warnings,

@@ -33,7 +33,7 @@ use crate::runs::{
     self, Connector, Event, Identity, Ledger, Observer, RunError, RunOptions, StartError,
     TestReport,
 };
-use crate::sandbox::{Engine, EngineError, LogLine};
+use crate::sandbox::{CoreDump, CoreDumps, Engine, EngineError, LogLine};
 use crate::settings::{Problem, Settings};
 use crate::{Clock, Limits};
 use bytes::Bytes;
@@ -80,6 +80,7 @@ pub struct BenchBuilder {
     limits: Limits,
     clock: Clock,
     compiled: Option<PathBuf>,
+    core_dumps: Option<CoreDumps>,
     name: String,
     tenant: String,
 }
@@ -120,6 +121,13 @@ impl BenchBuilder {
         self
     }
 
+    /// Keeps the guest's memory whenever it traps, and ends every run and test with a trap: see [`Bench::core_dumps`].
+    #[must_use]
+    pub fn keep_core_dumps(mut self) -> Self {
+        self.core_dumps = Some(CoreDumps::default());
+        self
+    }
+
     /// The connector's tenant and name; `acme` and `bench` otherwise.
     #[must_use]
     pub fn named(mut self, tenant: &str, name: &str) -> Self {
@@ -133,11 +141,12 @@ impl BenchBuilder {
     /// # Errors
     /// If the plugin or the settings cannot be used.
     pub async fn open(self) -> Result<Bench, BenchError> {
-        let engine = Engine::new(
-            self.compiled.as_deref(),
-            self.limits.clone(),
-            self.clock.clone(),
-        )?;
+        let compiled = self.compiled.as_deref();
+        let (limits, clock) = (self.limits.clone(), self.clock.clone());
+        let engine = match &self.core_dumps {
+            None => Engine::new(compiled, limits, clock)?,
+            Some(kept) => Engine::with_core_dumps(compiled, limits, clock, kept.clone())?,
+        };
         let plugin = Arc::new(Plugin::load(&engine, &self.plugin).await?);
         let folder = TempDir::new()?;
         let journal = Journal::open(folder.path(), Vec::new())?;
@@ -165,6 +174,7 @@ impl BenchBuilder {
             journal,
             heard,
             folder,
+            core_dumps: self.core_dumps.unwrap_or_default(),
             options: RunOptions::default(),
         })
     }
@@ -202,6 +212,7 @@ pub struct Bench {
     journal: Journal,
     heard: Arc<Heard>,
     folder: TempDir,
+    core_dumps: CoreDumps,
     /// How runs are made.
     pub options: RunOptions,
 }
@@ -241,6 +252,7 @@ impl Bench {
             limits: Limits::default(),
             clock: Clock::simulated(DEFAULT_NOW_MS),
             compiled: None,
+            core_dumps: None,
             name: "bench".into(),
             tenant: "acme".into(),
         }
@@ -328,6 +340,11 @@ impl Bench {
     /// What the plugin logged.
     pub fn logs(&self) -> Vec<LogLine> {
         lock(&self.heard.logs).clone()
+    }
+
+    /// The guests' memories so far: of every trap, and at the end of every run and test. Empty unless they are kept.
+    pub fn core_dumps(&self) -> Vec<CoreDump> {
+        self.core_dumps.kept()
     }
 
     /// The waits of all runs, with their reasons.

@@ -86,6 +86,9 @@ pub(crate) enum Failure {
     /// The plugin failed before it was asked to do anything.
     #[error("the plugin could not be started: {0}")]
     Fault(Fault),
+    /// The plugin faulted too often before.
+    #[error(transparent)]
+    Held(Held),
     /// The plugin asks for more than was accepted.
     #[error(transparent)]
     Suspended(Suspension),
@@ -97,9 +100,6 @@ pub(crate) enum Failure {
         /// What the system said.
         source: io::Error,
     },
-    /// The plugin faulted too often before.
-    #[error(transparent)]
-    Held(Held),
     /// The HTTP client cannot be made.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -161,10 +161,10 @@ impl Failure {
             Self::Engine(_) => "engine",
             Self::Refused(_) => "plugin-refused",
             Self::Fault(_) => "plugin-fault",
-            Self::Suspended(_) => "suspended",
-            Self::NotOwner { .. } => "not-owner",
             Self::Held(Held::Back { .. }) => "held-back",
             Self::Held(Held::Aside { .. }) => "set-aside",
+            Self::Suspended(_) => "suspended",
+            Self::NotOwner { .. } => "not-owner",
             Self::Network(_) => "network",
             Self::Export {
                 source: JournalError::Output(_),

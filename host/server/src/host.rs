@@ -13,6 +13,7 @@ use crate::arguments::Global;
 use crate::config::{Config, Network};
 use crate::definition::Definition;
 use crate::failure::{Failure, Mistake};
+use crate::secrets;
 use connector_runtime::Clock;
 use connector_runtime::egress::{AddressPolicy, NetworkOptions, NetworkUpstream, QuotaBook};
 use connector_runtime::journal::{Journal, JournalError};
@@ -189,7 +190,7 @@ impl Host {
         )]))
     }
 
-    /// Checks a definition's settings against its plugin's manifest.
+    /// Checks a definition's settings against its plugin's manifest. From here on their secrets do not leave the process.
     ///
     /// # Errors
     /// All mistakes at once.
@@ -198,7 +199,12 @@ impl Host {
         definition: &Definition,
         plugin: &Plugin,
     ) -> Result<Settings, Failure> {
-        definition.settings(&plugin.manifest, self.insecure_loopback)
+        for warning in definition.exposed_secrets(&plugin.manifest) {
+            tracing::warn!("{warning}");
+        }
+        let settings = definition.settings(&plugin.manifest, self.insecure_loopback)?;
+        secrets::keep(Arc::new(settings.redactor()));
+        Ok(settings)
     }
 
     /// A connector, ready to run.

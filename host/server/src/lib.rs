@@ -24,6 +24,7 @@ mod http_help;
 mod log;
 mod progress;
 mod report;
+mod secrets;
 
 use answer::Answer;
 use arguments::{Arguments, Command, PluginsCommand};

@@ -8,7 +8,7 @@
 use super::{Plugin, hex};
 use crate::journal::{AcceptedGrant, Journal, JournalError};
 use crate::manifest::{Bucket, CredentialPlan, Manifest, QuotaHeaders, RequestRule};
-use crate::settings::write_only;
+use crate::settings::secret_pointers;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,10 +49,7 @@ impl GrantRequest {
             let (interface, _) = import.split_once('@').unwrap_or((import, ""));
             interface.to_owned()
         };
-        let mut secrets: BTreeSet<String> = write_only(&manifest.settings).into_iter().collect();
-        if let Some(plan) = &manifest.network.credential {
-            secrets.insert(plan.password.clone());
-        }
+        let secrets = secret_pointers(manifest).into_iter().collect();
         Self {
             origin: manifest.network.origin.clone(),
             requests,

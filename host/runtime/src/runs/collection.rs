@@ -178,8 +178,9 @@ impl Collection<'_> {
     }
 
     /// What all instances used.
-    pub(super) fn usage(&mut self) -> Usage {
-        if let Some(instance) = self.instance.take() {
+    pub(super) async fn usage(&mut self) -> Usage {
+        if let Some(mut instance) = self.instance.take() {
+            instance.leave_core_dump().await;
             self.retire(instance);
         }
         self.used
@@ -276,8 +277,9 @@ impl Collection<'_> {
             reason,
         });
         if time > retry::PATIENCE
-            && let Some(instance) = self.instance.take()
+            && let Some(mut instance) = self.instance.take()
         {
+            instance.leave_core_dump().await;
             self.retire(instance);
         }
         let started = clock.elapsed();

@@ -8,6 +8,7 @@ use crate::journal::Journal;
 use crate::limits::{Limit, Spending, Spent};
 use crate::manifest::Manifest;
 use crate::plugins::{Plugin, Suspension, grant};
+use crate::redaction::Redactor;
 use crate::sandbox::{CacheStore, Fault, Instance, Remark, Session};
 use crate::settings::{Problem, Settings};
 use crate::{Clock, Limits};
@@ -57,6 +58,7 @@ pub struct Connector {
     identity: Identity,
     plugin: Arc<Plugin>,
     settings: Settings,
+    redactor: Arc<Redactor>,
     egress: Arc<Egress>,
     limits: Limits,
     clock: Clock,
@@ -74,6 +76,7 @@ impl Connector {
         clock: Clock,
     ) -> Self {
         let manifest = &plugin.manifest;
+        let redactor = Arc::new(settings.redactor());
         let grant = Grant::new(settings.origin.clone(), manifest.network.requests.clone());
         let egress = Arc::new(Egress::new(
             grant,
@@ -88,10 +91,16 @@ impl Connector {
             identity,
             plugin,
             settings,
+            redactor,
             egress,
             limits,
             clock,
         }
+    }
+
+    /// What keeps its secrets out of texts.
+    pub fn redactor(&self) -> &Arc<Redactor> {
+        &self.redactor
     }
 
     /// Who it is.
@@ -109,15 +118,6 @@ impl Connector {
         &self.settings.content_types
     }
 
-    /// Begins a run, as far as the plugin's grant is concerned: the first accepts what the plugin asks for.
-    ///
-    /// # Errors
-    /// If the plugin asks for more than was accepted, or the journal fails.
-    pub(crate) async fn admit(&self, journal: &Journal) -> Result<(), RunError> {
-        let admitted = grant::admit(journal, &self.plugin, self.clock.now_ms()).await?;
-        Ok(admitted.map_err(StartError::Suspended)?)
-    }
-
     /// SHA-256 of the plugin's file.
     pub(crate) fn plugin_digest(&self) -> &str {
         &self.plugin.sha256
@@ -127,6 +127,15 @@ impl Connector {
     pub(crate) fn spent(&self, spending: &Spending) -> Vec<Spent> {
         spending.note(Limit::ComponentBytes, self.plugin.size);
         spending.of(&self.limits)
+    }
+
+    /// Begins a run, as far as the plugin's grant is concerned: the first accepts what the plugin asks for.
+    ///
+    /// # Errors
+    /// If the plugin asks for more than was accepted, or the journal fails.
+    pub(crate) async fn admit(&self, journal: &Journal) -> Result<(), RunError> {
+        let admitted = grant::admit(journal, &self.plugin, self.clock.now_ms()).await?;
+        Ok(admitted.map_err(StartError::Suspended)?)
     }
 
     pub(crate) fn clock(&self) -> &Clock {

@@ -22,10 +22,10 @@ use std::time::Duration;
 
 /// The most threads that a child compiles with: each needs memory of its own.
 const THREADS: usize = 4;
+/// By the clock a child may take this many times its CPU time: other work may be going on, and waiting harms nobody.
+const PATIENCE: u32 = 10;
 /// The most that is read of what a child says.
 const WORDS: u64 = 16 * 1024;
-/// What a child has by the clock, besides twice its CPU time: on a busy machine it waits for others.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// A child's exit code when the engine refuses the component; the reason stands on its standard output.
 const REFUSED: u8 = 1;
 /// A child's exit code when something else is wrong.
@@ -76,7 +76,6 @@ pub(crate) enum CompileError {
 pub struct Compilation {
     folder: PathBuf,
     cpu: Duration,
-    wall: Duration,
     memory_bytes: u64,
 }
 
@@ -85,7 +84,6 @@ impl Compilation {
         Self {
             folder: folder.to_owned(),
             cpu,
-            wall: cpu * 2 + PATIENCE,
             memory_bytes,
         }
     }
@@ -100,9 +98,11 @@ impl Compilation {
             return Err(wrong());
         };
         let number = |text: &OsString| text.to_str().and_then(|text| text.parse().ok());
-        let cpu = Duration::from_secs(number(seconds).ok_or_else(wrong)?);
-        let memory_bytes = number(bytes).ok_or_else(wrong)?;
-        Ok(Self::new(Path::new(folder), cpu, memory_bytes))
+        Ok(Self {
+            folder: folder.into(),
+            cpu: Duration::from_secs(number(seconds).ok_or_else(wrong)?),
+            memory_bytes: number(bytes).ok_or_else(wrong)?,
+        })
     }
 
     fn arguments(&self) -> [OsString; 3] {
@@ -123,8 +123,8 @@ impl Compilation {
                 component
                     .read_to_end(&mut bytes)
                     .map_err(|error| (FAILED, format!("the component did not arrive: {error}")))?;
-                let engine = compiling_engine(Some(&self.folder), &crate::Limits::default())
-                    .map_err(|error| (FAILED, error.to_string()))?;
+                let engine =
+                    compiling_engine(&self.folder).map_err(|error| (FAILED, error.to_string()))?;
                 wasmtime::component::Component::from_binary(&engine, &bytes)
                     .map_err(|error| (REFUSED, format!("{error:#}")))
             });
@@ -182,7 +182,8 @@ impl Compilation {
             .stderr(errors.try_clone().map_err(failed)?)
             .spawn()
             .map_err(failed)?;
-        let (status, said, late) = converse(&mut child, bytes, self.wall).map_err(failed)?;
+        let (status, said, late) =
+            converse(&mut child, bytes, self.cpu * PATIENCE).map_err(failed)?;
         if status.success() {
             return Ok(());
         }
@@ -222,7 +223,7 @@ impl Compilation {
         if late {
             return CompileError::Child(format!(
                 "it was not compiled within {} s; this machine is busy, or the file takes too much (`compile_seconds` in [limits])",
-                self.wall.as_secs()
+                (self.cpu * PATIENCE).as_secs()
             ));
         }
         let last = [said, errors]
@@ -378,8 +379,7 @@ mod tests {
             program: "/bin/sh".into(),
             arguments: vec!["-c".into(), script.into()],
         };
-        let mut task = Compilation::new(folder.path(), Duration::from_secs(60), 64 << 20);
-        task.wall = Duration::from_millis(50);
+        let task = Compilation::new(folder.path(), Duration::from_millis(50), 64 << 20);
         let run = |script: &str| task.in_child(&shell(script), &[0; 1 << 20]).unwrap_err();
         assert!(matches!(run("exec sleep 600"), CompileError::Child(_)));
         let task = Compilation::new(folder.path(), Duration::from_secs(60), 64 << 20);

@@ -3,6 +3,7 @@
 use super::bindings::{Plugin as World, PluginPre};
 use super::clocks::Monotonic;
 use super::compiler::{Compilation, CompileError, Compiler, Notes};
+use super::dump::CoreDumps;
 use super::fault::{Broken, Fault, FaultKind};
 use super::instance::{Instance, Session};
 use super::state::{Own, State};
@@ -24,12 +25,12 @@ use wasmtime_wasi_io::bindings::wasi::io;
 /// The unit in which CPU time is counted, and how often a busy guest lets others run.
 const TICK: Duration = Duration::from_millis(10);
 
-/// CPU time of `describe`, the start included.
-const DESCRIBE: Duration = Duration::from_secs(10);
 /// What a fault calls the time before the first call.
 const START: &str = "start";
 /// Stack of host functions, at least.
 const HOST_STACK: usize = 1024 * 1024;
+/// CPU time of `describe`, the start included.
+const DESCRIBE: Duration = Duration::from_secs(10);
 
 /// Compiles and instantiates plugins. Clones share one engine.
 #[derive(Clone)]
@@ -40,6 +41,7 @@ pub struct Engine {
     clock: Clock,
     cache: Option<Arc<CompiledFolder>>,
     compiler: Option<Arc<Compiler>>,
+    core_dumps: Option<CoreDumps>,
 }
 
 /// Where compiled code is kept.
@@ -78,6 +80,26 @@ impl Engine {
     /// # Errors
     /// If that folder cannot be used or the engine cannot start.
     pub fn new(compiled: Option<&Path>, limits: Limits, clock: Clock) -> Result<Self, EngineError> {
+        Self::start(compiled, limits, clock, None)
+    }
+
+    /// Like [`Engine::new`]; whenever a guest traps, its whole memory is kept in `core_dumps`. For the bench alone: a host
+    /// must not keep what a vendor has sent.
+    pub(crate) fn with_core_dumps(
+        compiled: Option<&Path>,
+        limits: Limits,
+        clock: Clock,
+        core_dumps: CoreDumps,
+    ) -> Result<Self, EngineError> {
+        Self::start(compiled, limits, clock, Some(core_dumps))
+    }
+
+    fn start(
+        compiled: Option<&Path>,
+        limits: Limits,
+        clock: Clock,
+        core_dumps: Option<CoreDumps>,
+    ) -> Result<Self, EngineError> {
         let wrong = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
         let cache = match compiled {
             Some(directory) => {
@@ -93,7 +115,14 @@ impl Engine {
             }
             None => None,
         };
-        let engine = compiling_engine(cache.as_ref().map(|cache| cache.code.as_path()), &limits)?;
+        let mut config = configuration(cache.as_ref().map(|cache| cache.code.as_path()))?;
+        let stack = limits.stack_bytes;
+        config
+            .coredump_on_trap(core_dumps.is_some())
+            .max_wasm_stack(stack)
+            // Host functions have the same again, and never less than a mebibyte.
+            .async_stack_size(stack + stack.max(HOST_STACK));
+        let engine = wasmtime::Engine::new(&config).map_err(wrong)?;
         let linker = link(&engine).map_err(wrong)?;
         let ticker = engine.weak();
         std::thread::Builder::new()
@@ -114,6 +143,7 @@ impl Engine {
             clock,
             cache,
             compiler: None,
+            core_dumps,
         })
     }
 
@@ -196,13 +226,14 @@ pub(crate) struct Prepared {
 impl Prepared {
     pub(crate) async fn open(&self, session: Session) -> Result<Instance, Fault> {
         let meter = Arc::clone(&session.egress.meter);
-        let state = State::new(
+        let mut state = State::new(
             session,
             &self.engine.limits,
             self.engine.clock.clone(),
             TICK,
         );
         state.spending.note(Limit::Instances, u64::from(self.parts));
+        state.core_dumps = self.engine.core_dumps.clone();
         let mut store = Store::new(&self.engine.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(self.engine.limits.hostcall_bytes);
@@ -244,8 +275,15 @@ impl Prepared {
             )),
             Err(error) => {
                 let refused = store.data_mut().limiter.refused.take();
-                let stderr = store.data().stderr.text();
-                Err(Fault::of_call(START, &error, &stderr, refused))
+                let state = store.data();
+                let stderr = state.stderr.text(&state.redactor);
+                Err(Fault::of_call(
+                    START,
+                    &error,
+                    &stderr,
+                    refused,
+                    &state.redactor,
+                ))
             }
         }
     }
@@ -269,20 +307,20 @@ impl Prepared {
     }
 }
 
-/// The engine as it compiles. A child that compiles for the host must make the same code: what is taken from `limits` here
-/// may only be what bounds its running.
-pub(super) fn compiling_engine(
-    code: Option<&Path>,
-    limits: &Limits,
-) -> Result<wasmtime::Engine, EngineError> {
+/// The engine of a child that compiles for the host.
+pub(super) fn compiling_engine(code: &Path) -> Result<wasmtime::Engine, EngineError> {
+    wasmtime::Engine::new(&configuration(Some(code))?)
+        .map_err(|error| EngineError::Engine(format!("{error:#}")))
+}
+
+/// All that decides about the code that comes out of compiling: the host and its child must have the same, or the code that
+/// the child left is not found.
+fn configuration(code: Option<&Path>) -> Result<Config, EngineError> {
     let wrong = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
     let mut config = Config::new();
     config
         .epoch_interruption(true)
         .coredump_on_trap(false)
-        .max_wasm_stack(limits.stack_bytes)
-        // Host functions have the same again, and never less than a mebibyte.
-        .async_stack_size(limits.stack_bytes + limits.stack_bytes.max(HOST_STACK))
         .wasm_relaxed_simd(false)
         .wasm_tail_call(false)
         .wasm_multi_memory(true)
@@ -292,7 +330,7 @@ pub(super) fn compiling_engine(
         cache.with_directory(directory);
         config.cache(Some(Cache::new(cache).map_err(wrong)?));
     }
-    wasmtime::Engine::new(&config).map_err(wrong)
+    Ok(config)
 }
 
 /// Links exactly the interfaces of `plugins::imports::OFFERED`.

@@ -1,5 +1,6 @@
 //! What went wrong inside a plugin, as a report that a person can use: kind, panic message, backtrace.
 
+use crate::redaction::Redactor;
 use serde::Serialize;
 use std::fmt;
 
@@ -81,10 +82,12 @@ pub(crate) enum Broken {
 }
 
 const FRAMES: usize = 30;
+const MESSAGE_BYTES: usize = 2000;
 
 impl Fault {
     /// Turns what a call returned into a report.
     ///
+    /// `stderr` is redacted already, since it has been cut.
     /// `refused` is a growth of memory or table that was refused during the call: an allocation that fails then looks like
     /// any other trap.
     pub(crate) fn of_call(
@@ -92,6 +95,7 @@ impl Fault {
         error: &wasmtime::Error,
         stderr: &str,
         refused: Option<String>,
+        redactor: &Redactor,
     ) -> Self {
         let (kind, message) = if let Some(broken) = error.downcast_ref::<Broken>() {
             let kind = match broken {
@@ -120,7 +124,7 @@ impl Fault {
             .filter(|text| !text.is_empty())
             .map(|text| {
                 text.lines()
-                    .map(|line| super::log::clean(line, 1024))
+                    .map(|line| redactor.line(line, 1024))
                     .collect::<Vec<_>>()
                     .join("\n")
             });
@@ -132,18 +136,24 @@ impl Fault {
                     .lines()
                     .skip(1)
                     .take(FRAMES)
-                    .map(|line| super::log::clean(line.trim(), 512))
+                    .map(|line| redactor.line(line.trim(), 512))
                     .collect()
             })
             .unwrap_or_default();
         Self {
             kind,
             call,
-            message,
+            message: redactor.line(&message, MESSAGE_BYTES),
             panic,
             backtrace,
             advice: kind.advice(),
         }
+    }
+
+    /// A breach of the contract; its sentence may quote the guest.
+    pub(crate) fn contract(call: &'static str, message: &str, redactor: &Redactor) -> Self {
+        let message = redactor.line(message, MESSAGE_BYTES);
+        Self::new(FaultKind::Contract, call, message)
     }
 
     pub(crate) fn new(kind: FaultKind, call: &'static str, message: impl Into<String>) -> Self {

@@ -110,8 +110,8 @@ fn identify(journal: &Journal, definition: &Definition) -> Result<Identity, Fail
 fn explain(error: RunError, definition: &Definition) -> Failure {
     match error {
         RunError::Start(StartError::Settings(problems)) => definition.refused(&problems),
-        RunError::Start(StartError::Suspended(suspension)) => Failure::Suspended(suspension),
         RunError::Held(held) => Failure::Held(held),
+        RunError::Start(StartError::Suspended(suspension)) => Failure::Suspended(suspension),
         error => Failure::Run(error),
     }
 }
