@@ -10,6 +10,9 @@ use serde_json::Value;
 /// The version of the manifest's shape that this host reads.
 pub const MANIFEST_VERSION: u32 = 1;
 
+/// The most that a manifest may have, in bytes: read into memory it takes many times that.
+const LARGEST: usize = 1 << 20;
+
 /// A plugin's manifest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
@@ -243,8 +246,14 @@ impl Manifest {
     /// # Errors
     /// If it is not of the documented shape or contradicts itself; the sentence names the member.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        let manifest: Self = serde_json::from_str(text)?;
         let wrong = |message: String| Err(ManifestError::Content(message));
+        if text.len() > LARGEST {
+            return wrong(format!(
+                "it has {} bytes, and may have {LARGEST}",
+                text.len()
+            ));
+        }
+        let manifest: Self = serde_json::from_str(text)?;
         if manifest.manifest_version != MANIFEST_VERSION {
             return wrong(format!(
                 "manifest_version is {}, this host reads {MANIFEST_VERSION}",
@@ -322,4 +331,20 @@ fn is_identifier(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_that_is_too_large_is_not_read() {
+        let text = format!("{{\"id\":\"{}\"}}", "a".repeat(LARGEST));
+        let refused = Manifest::parse(&text).unwrap_err();
+        assert!(matches!(refused, ManifestError::Content(_)), "{refused}");
+        assert!(
+            refused.to_string().contains("may have 1048576"),
+            "{refused}"
+        );
+    }
 }
