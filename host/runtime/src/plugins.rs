@@ -192,7 +192,10 @@ impl Plugin {
         }
         let manifest = match Manifest::parse(&text) {
             Ok(manifest) => manifest,
-            Err(source) => return Err(PluginError::Manifest { path, source }),
+            Err(source) => {
+                listing.name_as_told(&text);
+                return Err(PluginError::Manifest { path, source });
+            }
         };
         let grant = GrantRequest::of(&manifest, &wanted);
         listing.id = Some(manifest.id.clone());

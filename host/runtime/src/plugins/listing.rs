@@ -1,8 +1,11 @@
 //! What became of a file of the plugin directory: a line of `plugins list`.
 
 use super::GrantRequest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// The most characters of an id or version that are shown of a file which is refused.
+const LONGEST_NAME: usize = 64;
 
 /// One file and what became of it. What is known is told, also of a file that is refused.
 #[derive(Clone, Debug, Serialize)]
@@ -44,5 +47,38 @@ impl Listing {
             suspended: None,
             kept: None,
         }
+    }
+
+    /// Takes id and version from a manifest that is otherwise of no use, as far as it tells them.
+    pub(super) fn name_as_told(&mut self, manifest: &str) {
+        #[derive(Deserialize)]
+        struct Name {
+            id: Option<String>,
+            version: Option<String>,
+        }
+        let Ok(name) = serde_json::from_str::<Name>(manifest) else {
+            return;
+        };
+        let short = |text: String| text.chars().take(LONGEST_NAME).collect();
+        self.id = name.id.map(short);
+        self.version = name.version.map(short);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_of_another_version_still_tells_its_name() {
+        let mut listing = Listing::of_path(Path::new("acme.wasm"));
+        listing.name_as_told(
+            r#"{"manifest_version": 2, "id": "acme-scanner", "version": "3.0.0", "more": [1]}"#,
+        );
+        assert_eq!(listing.id.as_deref(), Some("acme-scanner"));
+        assert_eq!(listing.version.as_deref(), Some("3.0.0"));
+        listing.name_as_told(&format!(r#"{{"id": "{}"}}"#, "a".repeat(1000)));
+        assert_eq!(listing.id.map(|id| id.len()), Some(LONGEST_NAME));
+        assert_eq!(listing.version, None);
     }
 }

@@ -27,7 +27,9 @@ const PATIENCE: u32 = 10;
 /// The most that is read of what a child says.
 const WORDS: u64 = 16 * 1024;
 /// A child's exit code when the engine refuses the component; the reason stands on its standard output.
-const REFUSED: i32 = 1;
+const REFUSED: u8 = 1;
+/// A child's exit code when something else is wrong.
+const FAILED: u8 = 2;
 
 /// How to start this host's own program as a compiler.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,16 +117,16 @@ impl Compilation {
     pub fn run(&self, mut component: impl Read, mut said: impl Write) -> u8 {
         let compiled = self
             .limit_this_process()
-            .map_err(|error| (2, format!("the compiler cannot limit itself: {error}")))
+            .map_err(|error| (FAILED, format!("the compiler cannot limit itself: {error}")))
             .and_then(|()| {
                 let mut bytes = Vec::new();
                 component
                     .read_to_end(&mut bytes)
-                    .map_err(|error| (2, format!("the component did not arrive: {error}")))?;
+                    .map_err(|error| (FAILED, format!("the component did not arrive: {error}")))?;
                 let engine =
-                    compiling_engine(&self.folder).map_err(|error| (2, error.to_string()))?;
+                    compiling_engine(&self.folder).map_err(|error| (FAILED, error.to_string()))?;
                 wasmtime::component::Component::from_binary(&engine, &bytes)
-                    .map_err(|error| (1, format!("{error:#}")))
+                    .map_err(|error| (REFUSED, format!("{error:#}")))
             });
         match compiled {
             Ok(_) => 0,
@@ -197,7 +199,7 @@ impl Compilation {
     }
 
     fn explain(&self, status: ExitStatus, late: bool, said: &str, errors: &str) -> CompileError {
-        if status.code() == Some(REFUSED) {
+        if status.code() == Some(REFUSED.into()) {
             return CompileError::Refused(said.to_owned());
         }
         let time = || {

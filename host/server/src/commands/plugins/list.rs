@@ -113,3 +113,42 @@ fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     });
     lines.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(refused: Option<&str>, suspended: Option<&str>, kept: Option<&str>) -> Listing {
+        Listing {
+            path: "/opt/connectors/acme.wasm".into(),
+            id: None,
+            version: None,
+            sha256: None,
+            size: 15,
+            imports: Vec::new(),
+            grant: None,
+            refused: refused.map(str::to_owned),
+            suspended: suspended.map(str::to_owned),
+            kept: kept.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_verdict_says_whether_a_file_is_used_and_what_is_used_in_its_place() {
+        let reason = Some("/opt/connectors/acme.wasm: is\u{1b} no component.");
+        assert_eq!(verdict(&listing(None, None, None)), "ok");
+        assert_eq!(
+            verdict(&listing(reason, None, None)),
+            "refused: is  no component."
+        );
+        let digest = "ab".repeat(32);
+        assert_eq!(
+            verdict(&listing(reason, None, Some(&digest))),
+            "refused: is  no component. What it held before stays in use (SHA-256 abababababab)."
+        );
+        assert_eq!(
+            verdict(&listing(None, Some("asks for more."), None)),
+            "suspended: asks for more."
+        );
+    }
+}
