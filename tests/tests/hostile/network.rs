@@ -359,7 +359,7 @@ async fn a_response_that_drips_for_ever_is_given_up() {
     );
     // Two hours, and the time that a connector would be held back.
     assert_eq!((clock.elapsed() - before).as_secs(), 7_200 + 301);
-    assert_eq!(attacked.ledger.traffic.bytes_received, 71);
+    assert_eq!(attacked.ledger.traffic.bytes_received, 72);
 }
 
 #[tokio::test]

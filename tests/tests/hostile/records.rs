@@ -110,6 +110,7 @@ async fn reports_that_lie_overflow_or_chatter_are_refused_bounded_and_cleaned() 
     assert!(content.counters.len() <= 102, "{}", content.counters.len());
     assert!(content.counter("counters_dropped") > 4_800);
     assert!(content.window.is_null());
+    assert_eq!(content.notices[1].code, "window-too-large");
     let json = attacked.ledger.to_json();
     assert!(json.len() < 32_000, "{} bytes", json.len());
     assert!(!json.contains("\\u001b") && !json.contains('\u{202e}'));
