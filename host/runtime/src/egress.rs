@@ -32,6 +32,7 @@ pub use upstream::{
 
 use crate::limits::Spending;
 use crate::manifest::Quota;
+use crate::redaction::Redactor;
 use crate::sandbox::Meter;
 use crate::{Clock, Limits};
 use body::GuardedBody;
@@ -253,6 +254,11 @@ impl EgressSession {
     /// What the run spends of its limits.
     pub(crate) fn spending(&self) -> &Arc<Spending> {
         self.traffic.spending()
+    }
+
+    /// What keeps the connector's secrets out of texts.
+    pub(crate) fn redactor(&self) -> &Arc<Redactor> {
+        self.traffic.redactor()
     }
 
     /// Bounds the waits for permits from now on; what is waited is taken off.

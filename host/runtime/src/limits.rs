@@ -20,6 +20,10 @@ pub struct Limits {
     pub manifest_bytes: usize,
     /// Remarks of one `configure`, and checks of one `test` (`sandbox::instance`).
     pub remarks: usize,
+    /// CPU time that compiling a component may take, whole seconds; by the clock ten times that (`sandbox::compiler`).
+    pub compile_time: Duration,
+    /// Memory that compiling a component may take (`sandbox::compiler`).
+    pub compile_memory_bytes: u64,
     /// Linear memory of an instance, all memories together (`sandbox::limiter`).
     pub memory_bytes: usize,
     /// Elements of a table (`sandbox::limiter`).
@@ -96,6 +100,8 @@ impl Default for Limits {
             component_bytes: 32 * MIB as u64,
             manifest_bytes: 256 * KIB,
             remarks: 100,
+            compile_time: Duration::from_secs(60),
+            compile_memory_bytes: 512 * MIB as u64,
             memory_bytes: 64 * MIB,
             table_elements: 100_000,
             instances: 64,

@@ -116,7 +116,7 @@ pub struct Network {
 }
 
 /// A kind of request.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestRule {
     /// A name for messages.
     pub id: String,
@@ -130,7 +130,7 @@ pub struct RequestRule {
 }
 
 /// How the credential is sent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CredentialPlan {
     /// `basic` is the one scheme of this version.
     pub scheme: CredentialScheme,
@@ -160,7 +160,7 @@ pub struct Quota {
 }
 
 /// One counted path.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
     /// A name for messages.
     pub id: String,
@@ -175,7 +175,7 @@ pub struct Bucket {
 }
 
 /// Response headers that report a quota; each may be known under several names.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotaHeaders {
     /// Calls per window.
     #[serde(default)]
@@ -327,7 +327,7 @@ impl Manifest {
 fn harmful(value: &Value, pointer: &str) -> Option<String> {
     let bad = |text: &str| {
         text.chars().any(|character| {
-            crate::sandbox::is_harmful(character)
+            crate::redaction::is_harmful(character)
                 && !(character == '\n' && pointer.starts_with("/settings/"))
         })
     };

@@ -11,11 +11,13 @@ mod connector;
 mod ledger;
 mod observer;
 mod retry;
+mod stop;
 mod strikes;
 
 pub use connector::{Connector, Identity, StartError};
 pub use ledger::{ContentLedger, EquationCheck, Ledger, RunOutcome};
 pub use observer::{Event, Observer, Silent};
+pub use stop::Stop;
 pub use strikes::Held;
 
 use crate::egress::{EgressSession, Traffic};
@@ -34,6 +36,8 @@ pub struct RunOptions {
     pub force: bool,
     /// The most that a run may wait, for quota and between attempts together.
     pub max_wait: Duration,
+    /// How it can be stopped from outside.
+    pub stop: Stop,
 }
 
 impl Default for RunOptions {
@@ -42,6 +46,7 @@ impl Default for RunOptions {
             full: false,
             force: false,
             max_wait: Duration::from_secs(15 * 60),
+            stop: Stop::default(),
         }
     }
 }
@@ -81,7 +86,8 @@ pub async fn collect(
     if !options.force {
         strikes::check(struck.as_ref(), connector.plugin_digest(), clock.now_ms())?;
     }
-    let traffic = Arc::new(Traffic::default());
+    connector.admit(journal).await?;
+    let traffic = Arc::new(Traffic::new(Arc::clone(connector.redactor())));
     let session = EgressSession::new(connector.egress(), Arc::clone(&traffic));
     let store = connector.cache(journal);
     let started = clock.now_ms();
@@ -93,7 +99,8 @@ pub async fn collect(
         Err(StartError::Plugin(fault)) => (None, Vec::new(), Some(fault)),
         Err(error) => return Err(error.into()),
     };
-    let mut ledger = Ledger::begin(connector.identity(), started, warnings);
+    let redactor = Arc::clone(connector.redactor());
+    let mut ledger = Ledger::begin(connector.identity(), started, warnings, redactor);
     let run = journal.begin_run(id, started).await?;
     let mut collection = Collection {
         connector,
@@ -127,7 +134,7 @@ pub async fn collect(
             break;
         }
     }
-    ledger.usage = collection.usage();
+    ledger.usage = collection.usage().await;
     ledger.limits = connector.spent(traffic.spending());
     ledger.finish(clock.now_ms(), collection.waited, &traffic);
     if let Some(fault) = fault {
@@ -193,7 +200,7 @@ pub async fn test(
     connector: &Connector,
     observer: Arc<dyn Observer>,
 ) -> Result<TestReport, StartError> {
-    let traffic = Arc::new(Traffic::default());
+    let traffic = Arc::new(Traffic::new(Arc::clone(connector.redactor())));
     let session = EgressSession::new(connector.egress(), Arc::clone(&traffic));
     let (mut instance, warnings) = connector
         .open(session, Arc::new(NoCache), &observer)
@@ -202,6 +209,7 @@ pub async fn test(
         Ok(checks) => (checks, None),
         Err(fault) => (Vec::new(), Some(fault)),
     };
+    instance.leave_core_dump().await;
     Ok(TestReport {
         checks,
         warnings,

@@ -9,6 +9,8 @@
 mod bindings;
 mod cache;
 mod clocks;
+mod compiler;
+mod dump;
 mod engine;
 mod errors;
 mod fault;
@@ -23,6 +25,10 @@ mod stderr;
 pub use bindings::interflow::connector::log::Level;
 pub use bindings::interflow::connector::types::ErrorKind;
 pub use cache::{CacheStore, CacheWrites};
+pub(crate) use compiler::CompileError;
+pub use compiler::{Compilation, Compiler};
+pub use dump::CoreDump;
+pub(crate) use dump::CoreDumps;
 pub(crate) use engine::Prepared;
 pub use engine::{Engine, EngineError};
 pub use fault::{Fault, FaultKind};
@@ -32,6 +38,5 @@ pub use instance::{
 };
 pub use limiter::Usage;
 pub use log::LogLine;
-pub(crate) use log::{clean, is_harmful};
 pub(crate) use meter::{Meter, Wait as MeterWait};
 pub use sink::SinkItem;

@@ -33,7 +33,9 @@ use crate::runs::{
     self, Connector, Event, Identity, Ledger, Observer, RunError, RunOptions, StartError,
     TestReport,
 };
-use crate::sandbox::{CallFailure, Engine, EngineError, LogLine, NoCache, Split};
+use crate::sandbox::{
+    CallFailure, CoreDump, CoreDumps, Engine, EngineError, LogLine, NoCache, Split,
+};
 use crate::settings::{Problem, Settings};
 use crate::{Clock, Limits};
 use bytes::Bytes;
@@ -80,6 +82,7 @@ pub struct BenchBuilder {
     limits: Limits,
     clock: Clock,
     compiled: Option<PathBuf>,
+    core_dumps: Option<CoreDumps>,
     name: String,
     tenant: String,
     shared: Option<Shared>,
@@ -140,6 +143,13 @@ impl BenchBuilder {
         self
     }
 
+    /// Keeps the guest's memory whenever it traps, and ends every run and test with a trap: see [`Bench::core_dumps`].
+    #[must_use]
+    pub fn keep_core_dumps(mut self) -> Self {
+        self.core_dumps = Some(CoreDumps::default());
+        self
+    }
+
     /// The connector's tenant and name; `acme` and `bench` otherwise.
     #[must_use]
     pub fn named(mut self, tenant: &str, name: &str) -> Self {
@@ -157,12 +167,15 @@ impl BenchBuilder {
             Some(shared) => shared,
             None => {
                 let folder = Arc::new(TempDir::new()?);
+                let compiled = self.compiled.as_deref();
+                let (limits, clock) = (self.limits.clone(), self.clock.clone());
                 Shared {
-                    engine: Engine::new(
-                        self.compiled.as_deref(),
-                        self.limits.clone(),
-                        self.clock.clone(),
-                    )?,
+                    engine: match &self.core_dumps {
+                        None => Engine::new(compiled, limits, clock)?,
+                        Some(kept) => {
+                            Engine::with_core_dumps(compiled, limits, clock, kept.clone())?
+                        }
+                    },
                     journal: Journal::open(folder.path(), Vec::new())?,
                     book: Arc::default(),
                     folder,
@@ -194,6 +207,7 @@ impl BenchBuilder {
             parts,
             journal,
             heard,
+            core_dumps: self.core_dumps.unwrap_or_default(),
             options: RunOptions::default(),
         })
     }
@@ -230,6 +244,7 @@ pub struct Bench {
     parts: Parts,
     journal: Journal,
     heard: Arc<Heard>,
+    core_dumps: CoreDumps,
     /// How runs are made.
     pub options: RunOptions,
 }
@@ -269,6 +284,7 @@ impl Bench {
             limits: Limits::default(),
             clock: Clock::simulated(DEFAULT_NOW_MS),
             compiled: None,
+            core_dumps: None,
             name: "bench".into(),
             tenant: "acme".into(),
             shared: None,
@@ -385,6 +401,11 @@ impl Bench {
     /// What the plugin logged.
     pub fn logs(&self) -> Vec<LogLine> {
         lock(&self.heard.logs).clone()
+    }
+
+    /// The guests' memories so far: of every trap, and at the end of every run and test. Empty unless they are kept.
+    pub fn core_dumps(&self) -> Vec<CoreDump> {
+        self.core_dumps.kept()
     }
 
     /// The waits of all runs, with their reasons.

@@ -1,4 +1,4 @@
-//! The host's configuration, `host.toml`: where plugins lie, what a plugin may spend, what the network may reach.
+//! The host's configuration, `host.toml`: where plugins lie and whose are taken, what a plugin may spend, what the network may reach.
 //!
 //! Everything has a default, so the file need not exist. An unknown key is a mistake, not a wish; all mistakes are reported
 //! at once. Relative paths start at the file's own directory.
@@ -8,16 +8,28 @@ use crate::failure::{Failure, Mistake};
 use connector_runtime::Limits;
 use connector_runtime::egress::{NetworkOptions, NetworkUpstream};
 use connector_runtime::limits::TABLE;
+use connector_runtime::plugins::{Pin, PublicKey, Trust};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
+/// What may stand outside every table.
+const TOP: [&str; 5] = [
+    "plugin_directory",
+    "plugin_public_key",
+    "plugins",
+    "limits",
+    "network",
+];
+
 /// The configuration, checked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Config {
     /// Where plugins lie, if the file says so.
-    pub(crate) plugins: Option<PathBuf>,
+    pub(crate) plugin_directory: Option<PathBuf>,
+    /// Whose plugins are taken.
+    pub(crate) trust: Trust,
     /// What a plugin may spend.
     pub(crate) limits: Limits,
     everyone: Network,
@@ -49,13 +61,17 @@ impl Config {
     fn check(file: &Path, table: &Table) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         let top = Section::top(file, table);
-        top.refuse_unknown(&["plugins", "limits", "network"], &mut mistakes);
+        top.refuse_unknown(&TOP, &mut mistakes);
         let mut config = Self {
-            plugins: top
-                .text("plugins", &mut mistakes)
+            plugin_directory: top
+                .text("plugin_directory", &mut mistakes)
                 .map(|path| beside(file, path)),
             ..Self::default()
         };
+        config.trust.public_key = check_key(&top, "plugin_public_key", &mut mistakes);
+        if let Some(section) = top.section("plugins", &mut mistakes) {
+            config.trust.pins = check_pins(&section, &mut mistakes);
+        }
         if let Some(section) = top.section("limits", &mut mistakes) {
             check_limits(&section, &mut config.limits, &mut mistakes);
         }
@@ -86,6 +102,46 @@ impl Config {
 
 fn beside(file: &Path, path: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
+}
+
+fn check_pins(section: &Section<'_>, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, Pin> {
+    let mut pins = BTreeMap::new();
+    for id in section.table.keys() {
+        let Some(own) = section.section(id, mistakes) else {
+            continue;
+        };
+        own.refuse_unknown(&["sha256", "public_key"], mistakes);
+        let digest = own.text("sha256", mistakes).map(str::to_ascii_lowercase);
+        let is_digest =
+            |text: &String| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if digest.as_ref().is_some_and(|text| !is_digest(text)) {
+            let message = "must be 64 hexadecimal digits, as `plugins list --json` shows them";
+            mistakes.push(own.mistake("sha256", message));
+        }
+        if own.table.is_empty() {
+            let message = "pins nothing; write sha256 = \"...\" or public_key = \"RW...\" there";
+            mistakes.push(section.mistake(id, message));
+        }
+        let public_key = check_key(&own, "public_key", mistakes);
+        pins.insert(
+            id.clone(),
+            Pin {
+                sha256: digest,
+                public_key,
+            },
+        );
+    }
+    pins
+}
+
+fn check_key(section: &Section<'_>, key: &str, mistakes: &mut Vec<Mistake>) -> Option<PublicKey> {
+    match PublicKey::parse(section.text(key, mistakes)?) {
+        Ok(parsed) => Some(parsed),
+        Err(message) => {
+            mistakes.push(section.mistake(key, message));
+            None
+        }
+    }
 }
 
 fn check_limits(section: &Section<'_>, limits: &mut Limits, mistakes: &mut Vec<Mistake>) {
@@ -198,7 +254,7 @@ mod tests {
     fn without_a_file_everything_has_its_default() {
         let config = Config::load(None).unwrap();
         assert_eq!(config.limits.memory_bytes, 64 << 20);
-        assert!(config.plugins.is_none());
+        assert!(config.plugin_directory.is_none());
         assert!(config.network("acme", "a").networks.is_empty());
     }
 
@@ -250,7 +306,7 @@ mod tests {
         assert_eq!(mistakes.len(), 4, "{mistakes:?}");
         assert_eq!(
             mistakes[0],
-            "/etc/host/host.toml: plugin: there is no such key; here may stand plugins, limits, network"
+            "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network"
         );
         assert!(mistakes[1].contains("limits.memory: ") && mistakes[1].contains("memory_mib"));
         assert!(mistakes[2].contains("network.proxy: "));
@@ -271,11 +327,40 @@ mod tests {
     }
 
     #[test]
+    fn a_plugin_is_pinned_by_digest_or_key_and_mistakes_are_named() {
+        let key = "RWQBFsyDO+xxUa9f+y96LpA11w23siUTEpCZw/Gvmqs2WCaeSnnWvHSi";
+        let digest = "AB".repeat(32);
+        let config = check(&format!(
+            "plugin_public_key = \"{key}\"\n[plugins.acme-scanner]\nsha256 = \"{digest}\"\npublic_key = \"{key}\"\n"
+        ))
+        .unwrap();
+        assert_eq!(config.trust.public_key, PublicKey::parse(key).ok());
+        let pin = &config.trust.pins["acme-scanner"];
+        assert_eq!(pin.sha256, Some(digest.to_lowercase()));
+        assert!(pin.public_key.is_some());
+        let mistakes = check(
+            "plugin_public_key = \"RW\"\n[plugins.a]\nsha256 = \"12\"\nkey = 1\n[plugins.b]\n",
+        )
+        .unwrap_err();
+        assert_eq!(mistakes.len(), 4, "{mistakes:?}");
+        assert!(mistakes[0].contains("plugin_public_key: is not a public key of minisign"));
+        assert!(mistakes[1].contains("plugins.a.key: there is no such key"));
+        assert!(mistakes[2].contains("plugins.a.sha256: must be 64 hexadecimal digits"));
+        assert!(mistakes[3].contains("plugins.b: pins nothing"));
+        // The directory had this name once.
+        let mistakes = check("plugins = \"/opt/connectors\"\n").unwrap_err();
+        assert!(
+            mistakes[0].contains("plugins: must be a table"),
+            "{mistakes:?}"
+        );
+    }
+
+    #[test]
     fn paths_start_at_the_file() {
-        let config = check("plugins = \"lib\"\n").unwrap();
-        assert_eq!(config.plugins, Some("/etc/host/lib".into()));
-        let config = check("plugins = \"/opt/lib\"\n").unwrap();
-        assert_eq!(config.plugins, Some("/opt/lib".into()));
+        let config = check("plugin_directory = \"lib\"\n").unwrap();
+        assert_eq!(config.plugin_directory, Some("/etc/host/lib".into()));
+        let config = check("plugin_directory = \"/opt/lib\"\n").unwrap();
+        assert_eq!(config.plugin_directory, Some("/opt/lib".into()));
     }
 
     #[test]

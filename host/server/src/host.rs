@@ -13,9 +13,11 @@ use crate::arguments::Global;
 use crate::config::{Config, Network};
 use crate::definition::Definition;
 use crate::failure::{Failure, Mistake};
+use crate::secrets;
 use connector_runtime::Clock;
 use connector_runtime::egress::{AddressPolicy, NetworkOptions, NetworkUpstream, QuotaBook};
-use connector_runtime::plugins::{Directory, Plugin};
+use connector_runtime::journal::{Journal, JournalError};
+use connector_runtime::plugins::{AcceptedGrants, Directory, Plugin};
 use connector_runtime::runs::{Connector, Identity};
 use connector_runtime::sandbox::Engine;
 use connector_runtime::settings::Settings;
@@ -31,6 +33,7 @@ pub(crate) struct Host {
     engine: Engine,
     clock: Clock,
     book: QuotaBook,
+    data: PathBuf,
     plugins: PathBuf,
     /// Somebody named the plugin directory, so it must exist.
     plugins_are_named: bool,
@@ -50,13 +53,19 @@ impl Host {
             None => default_config.exists().then_some(default_config.as_path()),
         };
         let config = Config::load(config_file)?;
-        let named = global.plugins.clone().or_else(|| config.plugins.clone());
+        let named = global
+            .plugins
+            .clone()
+            .or_else(|| config.plugin_directory.clone());
         let clock = Clock::system();
-        let engine = Engine::new(
+        let mut engine = Engine::new(
             Some(&data.join("compiled")),
             config.limits.clone(),
             clock.clone(),
         )?;
+        if let Some(compiler) = &global.compiler {
+            engine = engine.with_compiler(compiler.clone());
+        }
         Ok(Self {
             engine,
             clock,
@@ -64,6 +73,7 @@ impl Host {
             plugins_are_named: named.is_some(),
             plugins: named.unwrap_or_else(|| data.join("plugins")),
             insecure_loopback: global.insecure_loopback,
+            data,
             config,
         })
     }
@@ -78,25 +88,71 @@ impl Host {
         &self.plugins
     }
 
+    /// Where the journal and everything else is kept.
+    pub(crate) fn data_directory(&self) -> &Path {
+        &self.data
+    }
+
+    /// The time, for what is noted in the journal.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// What was accepted for the plugins of this data directory; nothing, as long as nothing was ever collected.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub(crate) fn accepted(&self) -> Result<AcceptedGrants, JournalError> {
+        match Journal::open_read_only(&self.data, &[]) {
+            Ok(journal) => AcceptedGrants::read(&journal),
+            Err(JournalError::Missing { .. }) => Ok(AcceptedGrants::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Like [`Host::accepted`], for a command that sends nothing before it has opened the journal to write: that brings an
+    /// older one up to date, and looks again.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub(crate) fn accepted_so_far(&self) -> Result<AcceptedGrants, JournalError> {
+        match self.accepted() {
+            Err(JournalError::SchemaOlder { .. }) => Ok(AcceptedGrants::default()),
+            accepted => accepted,
+        }
+    }
+
     /// Every plugin of the directory; a default directory that is not there has none.
     ///
     /// # Errors
     /// If the directory cannot be read.
-    pub(crate) async fn plugins(&self) -> Result<Directory, Failure> {
+    pub(crate) async fn plugins(&self, accepted: &AcceptedGrants) -> Result<Directory, Failure> {
         if !self.plugins_are_named && !self.plugins.exists() {
             return Ok(Directory::default());
         }
-        Directory::load(&self.engine, &self.plugins)
-            .await
-            .map_err(Failure::Plugins)
+        Directory::open(
+            &self.engine,
+            &self.plugins,
+            self.config.trust.clone(),
+            accepted,
+        )
+        .await
+        .map_err(Failure::Plugins)
     }
 
     /// The plugin for a definition's type.
     ///
     /// # Errors
-    /// If there is none; with the types that are there.
-    pub(crate) async fn plugin(&self, definition: &Definition) -> Result<Arc<Plugin>, Failure> {
-        let directory = self.plugins().await?;
+    /// If there is none, with the types that are there; or if it asks for more than was accepted.
+    pub(crate) async fn plugin(
+        &self,
+        definition: &Definition,
+        accepted: &AcceptedGrants,
+    ) -> Result<Arc<Plugin>, Failure> {
+        let directory = self.plugins(accepted).await?;
+        if let Some(suspension) = directory.suspension(&definition.kind) {
+            return Err(Failure::Suspended(suspension.clone()));
+        }
         if let Some(plugin) = directory.find(&definition.kind) {
             return Ok(Arc::clone(plugin));
         }
@@ -134,7 +190,7 @@ impl Host {
         )]))
     }
 
-    /// Checks a definition's settings against its plugin's manifest.
+    /// Checks a definition's settings against its plugin's manifest. From here on their secrets do not leave the process.
     ///
     /// # Errors
     /// All mistakes at once.
@@ -143,7 +199,12 @@ impl Host {
         definition: &Definition,
         plugin: &Plugin,
     ) -> Result<Settings, Failure> {
-        definition.settings(&plugin.manifest, self.insecure_loopback)
+        for warning in definition.exposed_secrets(&plugin.manifest) {
+            tracing::warn!("{warning}");
+        }
+        let settings = definition.settings(&plugin.manifest, self.insecure_loopback)?;
+        secrets::keep(Arc::new(settings.redactor()));
+        Ok(settings)
     }
 
     /// A connector, ready to run.
@@ -224,7 +285,7 @@ mod tests {
             .ok()
             .unwrap();
         let failure = host
-            .plugin(&definition(directory.path()))
+            .plugin(&definition(directory.path()), &AcceptedGrants::default())
             .await
             .unwrap_err();
         assert_eq!(failure.exit(), 2);
@@ -250,7 +311,7 @@ mod tests {
             .ok()
             .unwrap();
         let failure = host
-            .plugin(&definition(directory.path()))
+            .plugin(&definition(directory.path()), &AcceptedGrants::default())
             .await
             .unwrap_err();
         assert!(
@@ -267,7 +328,7 @@ mod tests {
             Host::assemble(&global)
                 .ok()
                 .unwrap()
-                .plugins()
+                .plugins(&AcceptedGrants::default())
                 .await
                 .is_ok()
         );
@@ -275,7 +336,7 @@ mod tests {
         let failure = Host::assemble(&global)
             .ok()
             .unwrap()
-            .plugins()
+            .plugins(&AcceptedGrants::default())
             .await
             .unwrap_err();
         assert_eq!(failure.exit(), 2);

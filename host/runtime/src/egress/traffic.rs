@@ -1,16 +1,17 @@
 //! What went over the wire in one run, for its ledger.
 
 use crate::limits::Spending;
-use crate::sandbox::clean;
+use crate::redaction::Redactor;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Counters of one run; shared by its instances.
+/// Counters of one run; shared by its instances. Its sentences name what a guest asked for, so they are redacted.
 #[derive(Debug, Default)]
 pub struct Traffic {
     counts: Mutex<TrafficCounts>,
     spending: Arc<Spending>,
+    redactor: Arc<Redactor>,
 }
 
 /// A snapshot of [`Traffic`].
@@ -35,9 +36,23 @@ pub struct TrafficCounts {
 }
 
 const SENTENCES: usize = 20;
-const SENTENCE_BYTES: usize = 600;
+const SENTENCE_BYTES: usize = 2000;
 
 impl Traffic {
+    /// Counters of one run of the connector whose secrets `redactor` knows.
+    pub fn new(redactor: Arc<Redactor>) -> Self {
+        Self {
+            counts: Mutex::default(),
+            spending: Arc::default(),
+            redactor,
+        }
+    }
+
+    /// What keeps the connector's secrets out of texts.
+    pub(crate) fn redactor(&self) -> &Arc<Redactor> {
+        &self.redactor
+    }
+
     fn with<R>(&self, change: impl FnOnce(&mut TrafficCounts) -> R) -> R {
         change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -73,10 +88,9 @@ impl Traffic {
         self.with(|counts| counts.held_back += 1);
     }
 
-    /// Counts a refusal. What it says quotes the guest, which may repeat itself for ever: it is cleaned, and logged as
-    /// often as it is kept.
-    pub(crate) fn denied(&self, sentence: &str) {
-        let sentence = clean(sentence, SENTENCE_BYTES);
+    /// Counts a refusal. What it says quotes the guest, which may repeat itself for ever: it is logged as often as it is kept.
+    pub(crate) fn denied(&self, sentence: impl Into<String>) {
+        let sentence = self.redactor.line(&sentence.into(), SENTENCE_BYTES);
         self.with(|counts| {
             counts.denied += 1;
             if counts.denials.len() < SENTENCES && !counts.denials.contains(&sentence) {
@@ -86,8 +100,8 @@ impl Traffic {
         });
     }
 
-    pub(crate) fn failed(&self, sentence: &str) {
-        let sentence = clean(sentence, SENTENCE_BYTES);
+    pub(crate) fn failed(&self, sentence: impl Into<String>) {
+        let sentence = self.redactor.line(&sentence.into(), SENTENCE_BYTES);
         self.with(|counts| counts.last_failure = Some(sentence));
     }
 }

@@ -93,11 +93,21 @@ CREATE TABLE strikes (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What was accepted for each plugin.
+const GRANTS: &str = "
+CREATE TABLE grants (
+    plugin TEXT PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    granted TEXT NOT NULL,
+    accepted INTEGER NOT NULL
+) STRICT;
+";
+
 /// The journal's own steps, in their order. The steps that a caller hands to [`Journal::open`](super::Journal::open) come
 /// behind them, and a file remembers how many of the whole list it has seen: a released list only ever grows at its end.
 #[must_use]
 pub fn migrations() -> Vec<M<'static>> {
-    vec![M::up(FIRST), M::up(STRIKES)]
+    vec![M::up(FIRST), M::up(STRIKES), M::up(GRANTS)]
 }
 
 /// How many steps there are with the caller's.

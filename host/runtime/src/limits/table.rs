@@ -8,6 +8,8 @@ use std::time::Duration;
 #[expect(missing_docs, reason = "the rows of the table say what each bounds")]
 pub enum Limit {
     ComponentBytes,
+    CompileTime,
+    CompileMemory,
     MemoryBytes,
     TableElements,
     Instances,
@@ -140,6 +142,8 @@ macro_rules! row {
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
     row!(ComponentBytes, "component_mib", "size of a component", Mebibytes, 1..=256, "plugins", Peak, Bytes(component_bytes)),
+    row!(CompileTime, "compile_seconds", "CPU time of compiling a component in a process of its own; by the clock ten times that", Seconds, 1..=3600, "sandbox/compiler", Unknown, Time(compile_time)),
+    row!(CompileMemory, "compile_memory_mib", "memory of compiling a component, in a process of its own", Mebibytes, 64..=16_384, "sandbox/compiler", Unknown, Bytes(compile_memory_bytes)),
     row!(MemoryBytes, "memory_mib", "linear memory of an instance, all memories together", Mebibytes, 1..=4096, "sandbox/limiter", Peak, Size(memory_bytes)),
     row!(TableElements, "table_elements", "elements of one table", Count, 1..=10_000_000, "sandbox/limiter", Peak, Size(table_elements)),
     row!(Instances, "core_instances", "core instances, memories and tables of a component, each", Count, 1..=1000, "sandbox/limiter", Peak, Size(instances)),

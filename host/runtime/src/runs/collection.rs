@@ -79,8 +79,17 @@ impl Collection<'_> {
                 attempt,
                 options: serde_json::json!({ "full": full }),
             };
-            let result = instance.collect_batch(&request).await;
+            let result = tokio::select! {
+                biased;
+                () = self.options.stop.requested() => None,
+                result = instance.collect_batch(&request) => Some(result),
+            };
             self.keep(instance);
+            let Some(result) = result else {
+                self.settle(on_its_way.take()).await?;
+                self.ledger.stop_as_asked();
+                break;
+            };
             match result {
                 Ok(batch) => {
                     // The batch before must be durable before this one may be.
@@ -181,8 +190,9 @@ impl Collection<'_> {
     }
 
     /// What all instances used.
-    pub(super) fn usage(&mut self) -> Usage {
-        if let Some(instance) = self.instance.take() {
+    pub(super) async fn usage(&mut self) -> Usage {
+        if let Some(mut instance) = self.instance.take() {
+            instance.leave_core_dump().await;
             self.retire(instance);
         }
         self.used
@@ -280,12 +290,22 @@ impl Collection<'_> {
             reason,
         });
         if time > retry::PATIENCE
-            && let Some(instance) = self.instance.take()
+            && let Some(mut instance) = self.instance.take()
         {
+            instance.leave_core_dump().await;
             self.retire(instance);
         }
-        clock.sleep(time).await;
-        self.waited += time;
+        let started = clock.elapsed();
+        let stopped = tokio::select! {
+            biased;
+            () = self.options.stop.requested() => true,
+            () = clock.sleep(time) => false,
+        };
+        self.waited += clock.elapsed().saturating_sub(started);
+        if stopped {
+            self.ledger.stop_as_asked();
+            return false;
+        }
         true
     }
 

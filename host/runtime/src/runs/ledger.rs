@@ -4,10 +4,12 @@ use super::Identity;
 use crate::egress::{Traffic, TrafficCounts};
 use crate::limits::Spent;
 use crate::manifest::LedgerPlan;
+use crate::redaction::Redactor;
 use crate::sandbox::{Fault, Notice, PluginFailure, Remark, Report, SetAside, Usage};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Entries of a list that are kept; the counters count all.
@@ -23,6 +25,8 @@ pub enum RunOutcome {
     Incomplete,
     /// The wait would have been longer than allowed; it goes on from its cursor.
     Postponed,
+    /// Somebody asked it to stop; it goes on from its cursor.
+    Stopped,
     /// It failed; it goes on from its cursor.
     Failed,
 }
@@ -34,6 +38,7 @@ impl RunOutcome {
             Self::Done => "done",
             Self::Incomplete => "incomplete",
             Self::Postponed => "postponed",
+            Self::Stopped => "stopped",
             Self::Failed => "failed",
         }
     }
@@ -175,6 +180,14 @@ impl ContentLedger {
         self.stop = true;
     }
 
+    /// Ends this content type and the run, because somebody asked.
+    pub(crate) fn stop_as_asked(&mut self) {
+        let reason =
+            "it was asked to stop; what was committed is kept, and the next run goes on from there";
+        self.end(RunOutcome::Stopped, reason.into());
+        self.stop = true;
+    }
+
     pub(crate) fn stops_the_run(&self) -> bool {
         self.stop
     }
@@ -240,10 +253,17 @@ pub struct Ledger {
     pub struck_out: bool,
     /// When it is worth going on, milliseconds since 1970.
     pub resume_at: Option<u64>,
+    #[serde(skip)]
+    redactor: Arc<Redactor>,
 }
 
 impl Ledger {
-    pub(crate) fn begin(identity: &Identity, started: u64, warnings: Vec<Remark>) -> Self {
+    pub(crate) fn begin(
+        identity: &Identity,
+        started: u64,
+        warnings: Vec<Remark>,
+        redactor: Arc<Redactor>,
+    ) -> Self {
         Self {
             connector: identity.clone(),
             started,
@@ -260,6 +280,7 @@ impl Ledger {
             start_fault: None,
             struck_out: false,
             resume_at: None,
+            redactor,
         }
     }
 
@@ -299,9 +320,37 @@ impl Ledger {
         }
     }
 
-    /// As stored and printed.
+    /// As stored and printed: whatever a text in it missed on its way here, no secret stands in this one.
     pub fn to_json(&self) -> String {
         // Plain data with text keys: serialising it cannot fail.
-        serde_json::to_string(self).unwrap_or_default()
+        let document = serde_json::to_string(self).unwrap_or_default();
+        self.redactor.json(&document).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::egress::Secret;
+
+    #[test]
+    fn whatever_slipped_into_a_ledger_its_document_holds_no_secret() {
+        let identity = Identity {
+            tenant_id: String::new(),
+            tenant: "acme".into(),
+            connector_id: String::new(),
+            name: "scanner".into(),
+            kind: "acme-scanner".into(),
+        };
+        let secret = Secret::new("a \"quoted\" secret");
+        let redactor = Redactor::new([&secret], None);
+        let mut ledger = Ledger::begin(&identity, 0, Vec::new(), Arc::new(redactor));
+        ledger.reason = format!("told: {}", secret.expose());
+        let mut content = ContentLedger::begin("assets");
+        content.count(secret.expose(), 1);
+        ledger.contents.push(content);
+        let document: Value = serde_json::from_str(&ledger.to_json()).unwrap();
+        assert_eq!(document["reason"], "told: [redacted]");
+        assert_eq!(document["contents"][0]["counters"]["[redacted]"], 1);
     }
 }

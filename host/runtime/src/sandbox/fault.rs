@@ -1,5 +1,6 @@
 //! What went wrong inside a plugin, as a report that a person can use: kind, panic message, backtrace.
 
+use crate::redaction::Redactor;
 use serde::Serialize;
 use std::fmt;
 
@@ -81,6 +82,7 @@ pub(crate) enum Broken {
 }
 
 const FRAMES: usize = 30;
+const MESSAGE_BYTES: usize = 2000;
 /// Longer names are shown as they stand.
 const NAME_BYTES: usize = 4096;
 
@@ -105,18 +107,19 @@ fn broken_limit(error: &wasmtime::Error) -> Option<&'static str> {
 
 /// A frame by its function's name. The names are the plugin's: wasmtime would take those that look like C++ for it, and
 /// they can be made to unfold to more than there is memory.
-fn frame(frame: &wasmtime::FrameInfo) -> String {
+fn frame(frame: &wasmtime::FrameInfo, redactor: &Redactor) -> String {
     let name = match frame.func_name() {
         None => format!("function {}", frame.func_index()),
         Some(name) if name.len() > NAME_BYTES => name.to_owned(),
         Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
     };
-    super::log::clean(&name, 512)
+    redactor.line(&name, 512)
 }
 
 impl Fault {
     /// Turns what a call returned into a report.
     ///
+    /// `stderr` is redacted already, since it has been cut.
     /// `refused` is a growth of memory or table that was refused during the call: an allocation that fails then looks like
     /// any other trap.
     pub(crate) fn of_call(
@@ -124,6 +127,7 @@ impl Fault {
         error: &wasmtime::Error,
         stderr: &str,
         refused: Option<String>,
+        redactor: &Redactor,
     ) -> Self {
         let (kind, message) = if let Some(broken) = error.downcast_ref::<Broken>() {
             let kind = match broken {
@@ -157,22 +161,31 @@ impl Fault {
             .filter(|text| !text.is_empty())
             .map(|text| {
                 text.lines()
-                    .map(|line| super::log::clean(line, 1024))
+                    .map(|line| redactor.line(line, 1024))
                     .collect::<Vec<_>>()
                     .join("\n")
             });
         let backtrace = error
             .downcast_ref::<wasmtime::WasmBacktrace>()
-            .map(|backtrace| backtrace.frames().iter().take(FRAMES).map(frame).collect())
+            .map(|backtrace| {
+                let frames = backtrace.frames().iter().take(FRAMES);
+                frames.map(|one| frame(one, redactor)).collect()
+            })
             .unwrap_or_default();
         Self {
             kind,
             call,
-            message,
+            message: redactor.line(&message, MESSAGE_BYTES),
             panic,
             backtrace,
             advice: kind.advice(),
         }
+    }
+
+    /// A breach of the contract; its sentence may quote the guest.
+    pub(crate) fn contract(call: &'static str, message: &str, redactor: &Redactor) -> Self {
+        let message = redactor.line(message, MESSAGE_BYTES);
+        Self::new(FaultKind::Contract, call, message)
     }
 
     pub(crate) fn new(kind: FaultKind, call: &'static str, message: impl Into<String>) -> Self {

@@ -1,4 +1,4 @@
-//! A plugin's log lines: bounded in number and length, cleaned of control characters, handed to whoever listens.
+//! A plugin's log lines: bounded in number and length, without secrets and control characters, handed to whoever listens.
 
 use super::bindings::interflow::connector::log::{Host, Level};
 use super::state::State;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct LogLine {
     /// Its level.
     pub level: Level,
-    /// Without control characters.
+    /// Without secrets and control characters.
     pub message: String,
 }
 
@@ -62,48 +62,8 @@ impl Host for State {
             return Ok(());
         }
         log.lines_left -= 1;
-        let message = clean(&message, log.line_bytes);
+        let message = self.redactor.line(&message, log.line_bytes);
         (log.listener)(LogLine { level, message });
         Ok(())
-    }
-}
-
-/// Control characters (terminal escapes among them), line ends of Unicode, and marks that turn the direction of the text
-/// around them, so that it reads as something else.
-pub(crate) fn is_harmful(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// One line for a person: cut at `limit` bytes, harmful characters replaced.
-pub(crate) fn clean(text: &str, limit: usize) -> String {
-    let mut cut = limit.min(text.len());
-    while !text.is_char_boundary(cut) {
-        cut -= 1;
-    }
-    let mut clean: String = text[..cut]
-        .chars()
-        .map(|character| {
-            if is_harmful(character) {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect();
-    if cut < text.len() {
-        clean.push('…');
-    }
-    clean
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_characters_are_replaced_and_long_lines_cut_at_a_character() {
-        assert_eq!(clean("a\x1b[31mb\nc", 100), "a [31mb c");
-        assert_eq!(clean("a\u{9b}b\u{202e}c\u{2028}d", 100), "a b c d");
-        assert_eq!(clean("ééé", 3), "é…");
     }
 }

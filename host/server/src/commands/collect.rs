@@ -1,7 +1,7 @@
 //! `collect`: one run of every chosen content type, from the stored cursors to the journal's commit.
 //!
-//! Everything that a person can put right is found before the first request. Ctrl-C (or SIGTERM) ends it at once; what is
-//! committed stays, and the next run goes on from there.
+//! Everything that a person can put right is found before the first request. Ctrl-C (or SIGTERM) stops the run at once: what
+//! is committed stays, its ledger is kept, and the next run goes on from there. A second one ends the process.
 
 use crate::answer::Answer;
 use crate::arguments::{Collect, Global};
@@ -12,7 +12,7 @@ use crate::host::{self, Host};
 use crate::progress::Progress;
 use crate::report;
 use connector_runtime::journal::{Journal, JournalError};
-use connector_runtime::runs::{self, Identity, RunError, RunOptions, RunOutcome, StartError};
+use connector_runtime::runs::{self, Identity, RunError, RunOptions, RunOutcome, StartError, Stop};
 use connector_runtime::sandbox::ErrorKind;
 use indicatif::MultiProgress;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(crate) async fn run(
 ) -> Result<Answer, Failure> {
     let definition = Definition::load(&collect.definition)?;
     let host = Host::assemble(global)?;
-    let plugin = host.plugin(&definition).await?;
+    let plugin = host.plugin(&definition, &host.accepted_so_far()?).await?;
     let settings = host.settings(&definition, &plugin)?;
     let journal = Journal::open(&host::data_directory(global)?, Vec::new())?;
     let identity = identify(&journal, &definition)?;
@@ -45,11 +45,17 @@ pub(crate) async fn run(
         full: collect.full,
         force: collect.force,
         max_wait: collect.max_wait,
+        stop: Stop::default(),
     };
     let run = runs::collect(&connector, &journal, &options, progress.clone());
+    let twice = async {
+        interruption().await;
+        options.stop.request();
+        interruption().await;
+    };
     let result = tokio::select! {
         biased;
-        () = interruption() => Err(Failure::Interrupted {
+        () = twice => Err(Failure::Interrupted {
             records: figures::counted(progress.records(), "record"),
         }),
         result = run => result.map_err(|error| explain(error, &definition)),
@@ -105,6 +111,7 @@ fn explain(error: RunError, definition: &Definition) -> Failure {
     match error {
         RunError::Start(StartError::Settings(problems)) => definition.refused(&problems),
         RunError::Held(held) => Failure::Held(held),
+        RunError::Start(StartError::Suspended(suspension)) => Failure::Suspended(suspension),
         error => Failure::Run(error),
     }
 }

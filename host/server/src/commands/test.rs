@@ -53,7 +53,7 @@ struct CheckLine<'a> {
 pub(crate) async fn run(global: &Global, file: &Path) -> Result<Answer, Failure> {
     let definition = Definition::load(file)?;
     let host = Host::assemble(global)?;
-    let plugin = host.plugin(&definition).await?;
+    let plugin = host.plugin(&definition, &host.accepted()?).await?;
     let settings = host.settings(&definition, &plugin)?;
     // A test makes no records, so it needs no ids, and no part of the data directory that somebody else may own.
     let identity = Identity {
@@ -69,6 +69,7 @@ pub(crate) async fn run(global: &Global, file: &Path) -> Result<Answer, Failure>
         Ok(report) => report,
         Err(StartError::Settings(problems)) => return Err(definition.refused(&problems)),
         Err(StartError::Plugin(fault)) => return Err(Failure::Fault(fault)),
+        Err(StartError::Suspended(suspension)) => return Err(Failure::Suspended(suspension)),
     };
     Ok(answer(&definition, &report))
 }
