@@ -105,7 +105,7 @@ impl Egress {
         request: http::Request<WasiBody>,
     ) -> Result<http::Response<WasiBody>, Error> {
         let deny = |denial: Denial| {
-            session.traffic.denied(&denial.to_string());
+            session.traffic.denied(denial.to_string());
             Error::HttpRequestDenied
         };
         if session.calls.fetch_add(1, Ordering::Relaxed) >= self.limits.requests {
@@ -179,7 +179,7 @@ impl Egress {
                 if let UpstreamError::Denied(sentence) = &error {
                     session.traffic.denied(sentence);
                 }
-                session.traffic.failed(&error.to_string());
+                session.traffic.failed(error.to_string());
                 return Err(error.into());
             }
             Some(Ok(response)) => response,
