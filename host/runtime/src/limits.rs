@@ -16,14 +16,14 @@ use std::time::Duration;
 pub struct Limits {
     /// Size of a component file (`plugins`).
     pub component_bytes: u64,
-    /// What `describe` returns (`plugins`).
-    pub manifest_bytes: usize,
-    /// Remarks of one `configure`, and checks of one `test` (`sandbox::instance`).
-    pub remarks: usize,
     /// CPU time that compiling a component may take, whole seconds; by the clock ten times that (`sandbox::compiler`).
     pub compile_time: Duration,
     /// Memory that compiling a component may take (`sandbox::compiler`).
     pub compile_memory_bytes: u64,
+    /// What `describe` returns (`plugins`).
+    pub manifest_bytes: usize,
+    /// Remarks of one `configure`, and checks of one `test` (`sandbox::instance`).
+    pub remarks: usize,
     /// Linear memory of an instance, all memories together (`sandbox::limiter`).
     pub memory_bytes: usize,
     /// Elements of a table (`sandbox::limiter`).
@@ -98,10 +98,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             component_bytes: 32 * MIB as u64,
-            manifest_bytes: 256 * KIB,
-            remarks: 100,
             compile_time: Duration::from_secs(60),
             compile_memory_bytes: 512 * MIB as u64,
+            manifest_bytes: 256 * KIB,
+            remarks: 100,
             memory_bytes: 64 * MIB,
             table_elements: 100_000,
             instances: 64,

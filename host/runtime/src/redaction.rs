@@ -289,7 +289,7 @@ pub(crate) fn is_harmful(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// One line for a person: cut at `limit` bytes, control characters (terminal escapes among them) replaced.
+/// One line for a person: cut at `limit` bytes, harmful characters replaced.
 fn clean(text: &str, limit: usize) -> String {
     let cut = floor(text, limit);
     let mut clean: String = text[..cut]

@@ -133,6 +133,13 @@ impl BenchBuilder {
         self
     }
 
+    /// Keeps the guest's memory whenever it traps, and ends every run and test with a trap: see [`Bench::core_dumps`].
+    #[must_use]
+    pub fn keep_core_dumps(mut self) -> Self {
+        self.core_dumps = Some(CoreDumps::default());
+        self
+    }
+
     /// Runs on the engine, the journal, the quota and the clock of `other`, as two connectors of one host do. Limits and the
     /// folder for compiled code are that bench's, too. Give the connector a name of its own.
     #[must_use]
@@ -140,13 +147,6 @@ impl BenchBuilder {
         self.shared = Some(other.parts.shared.clone());
         self.limits = other.parts.limits.clone();
         self.clock = other.parts.clock.clone();
-        self
-    }
-
-    /// Keeps the guest's memory whenever it traps, and ends every run and test with a trap: see [`Bench::core_dumps`].
-    #[must_use]
-    pub fn keep_core_dumps(mut self) -> Self {
-        self.core_dumps = Some(CoreDumps::default());
         self
     }
 

@@ -36,7 +36,7 @@ pub struct TrafficCounts {
 }
 
 const SENTENCES: usize = 20;
-const SENTENCE_BYTES: usize = 2000;
+const SENTENCE_BYTES: usize = 600;
 
 impl Traffic {
     /// Counters of one run of the connector whose secrets `redactor` knows.
@@ -88,7 +88,8 @@ impl Traffic {
         self.with(|counts| counts.held_back += 1);
     }
 
-    /// Counts a refusal. What it says quotes the guest, which may repeat itself for ever: it is logged as often as it is kept.
+    /// Counts a refusal. What it says quotes the guest, which may repeat itself for ever: it is logged as often as it is
+    /// kept.
     pub(crate) fn denied(&self, sentence: impl Into<String>) {
         let sentence = self.redactor.line(&sentence.into(), SENTENCE_BYTES);
         self.with(|counts| {

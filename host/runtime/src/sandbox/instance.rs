@@ -221,7 +221,7 @@ pub struct Report {
     pub window: serde_json::Value,
 }
 
-/// The longest `window` that is kept, in bytes.
+/// Longest `window` of a report, in bytes.
 const WINDOW_BYTES: usize = 16 * 1024;
 
 impl Report {
@@ -251,6 +251,7 @@ impl Report {
             *code = redactor.line(code, 128);
             *message = redactor.line(message, 2000);
         }
+        redactor.value(window);
         let length = window.to_string().len();
         if length > WINDOW_BYTES {
             *window = serde_json::Value::Null;
@@ -261,7 +262,6 @@ impl Report {
                 ),
             });
         }
-        redactor.value(window);
     }
 }
 
@@ -468,21 +468,6 @@ impl Instance {
         Fault::contract(call, &message.into(), &self.store.data().redactor)
     }
 
-    /// Refuses a list that is longer than `limit`.
-    fn bounded(
-        &mut self,
-        call: &'static str,
-        what: &str,
-        length: usize,
-        limit: usize,
-    ) -> Result<(), Fault> {
-        if length <= limit {
-            return Ok(());
-        }
-        let message = format!("The plugin returned {length} {what}, at most {limit} are allowed.");
-        Err(self.broken(call, message))
-    }
-
     /// Ends the instance with a trap, so that its memory can be looked at. Does nothing without an engine that keeps core
     /// dumps.
     pub(crate) async fn leave_core_dump(&mut self) {
@@ -502,6 +487,21 @@ impl Instance {
             })
             .await;
         self.gone = ended.is_err() || self.gone;
+    }
+
+    /// Refuses a list that is longer than `limit`.
+    fn bounded(
+        &mut self,
+        call: &'static str,
+        what: &str,
+        length: usize,
+        limit: usize,
+    ) -> Result<(), Fault> {
+        if length <= limit {
+            return Ok(());
+        }
+        let message = format!("The plugin returned {length} {what}, at most {limit} are allowed.");
+        Err(self.broken(call, message))
     }
 
     pub(crate) async fn describe(&mut self) -> Result<String, Fault> {

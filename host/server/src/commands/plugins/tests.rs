@@ -71,7 +71,7 @@ fn a_manifest_is_described_by_what_it_asks_for() {
             },
             "quota": {"buckets": [{"id": "assets", "path": "/api/*/assets", "calls": 300, "window_seconds": 3600, "concurrency": 2}]},
             "ledger": {
-                "counters": [{"id": "listed", "label": "Assets listed"}, {"id": "collected", "label": "Assets\u{7} collected"}],
+                "counters": [{"id": "listed", "label": "Assets listed"}, {"id": "collected", "label": "Assets collected"}],
                 "equations": [{"total": "listed", "parts": ["collected"]}],
             },
         })
@@ -96,7 +96,7 @@ quota, until the vendor's headers say otherwise
   assets (/api/*/assets): 300 calls in 1 h 0 min, 2 at a time
 ledger
   listed: Assets listed
-  collected: Assets  collected
+  collected: Assets collected
   listed = collected must hold"
     );
 }
