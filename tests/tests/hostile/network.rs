@@ -59,7 +59,7 @@ async fn headers_that_only_the_host_sets_can_be_neither_set_nor_seen() {
     let names: Vec<&str> = requests[0]
         .headers
         .keys()
-        .map(|name| name.as_str())
+        .map(http::HeaderName::as_str)
         .collect();
     assert_eq!(names, ["authorization"]);
     assert_eq!(
