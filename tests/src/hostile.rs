@@ -147,11 +147,13 @@ impl Attack {
         let mut bench = self.open().await;
         let mut neighbour = neighbour(&bench).await;
         let passing = async {
-            while time_passes {
+            if !time_passes {
+                std::future::pending::<()>().await;
+            }
+            loop {
                 // Slowly, so that a call which does something is not taken for one that waits.
                 clock.sleep(Duration::from_secs(1)).await;
             }
-            std::future::pending().await
         };
         let both = async { tokio::join!(bench.collect(), neighbour.collect()) };
         let (ledger, beside) = tokio::select! {

@@ -59,7 +59,7 @@ async fn headers_that_only_the_host_sets_can_be_neither_set_nor_seen() {
     let names: Vec<&str> = requests[0]
         .headers
         .keys()
-        .map(|name| name.as_str())
+        .map(http::HeaderName::as_str)
         .collect();
     assert_eq!(names, ["authorization"]);
     assert_eq!(
@@ -359,7 +359,7 @@ async fn a_response_that_drips_for_ever_is_given_up() {
     );
     // Two hours, and the time that a connector would be held back.
     assert_eq!((clock.elapsed() - before).as_secs(), 7_200 + 301);
-    assert_eq!(attacked.ledger.traffic.bytes_received, 71);
+    assert_eq!(attacked.ledger.traffic.bytes_received, 72);
 }
 
 #[tokio::test]

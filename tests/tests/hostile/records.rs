@@ -110,7 +110,22 @@ async fn reports_that_lie_overflow_or_chatter_are_refused_bounded_and_cleaned() 
     assert!(content.counters.len() <= 102, "{}", content.counters.len());
     assert!(content.counter("counters_dropped") > 4_800);
     assert!(content.window.is_null());
+    assert_eq!(content.notices[1].code, "window-too-large");
     let json = attacked.ledger.to_json();
     assert!(json.len() < 32_000, "{} bytes", json.len());
     assert!(!json.contains("\\u001b") && !json.contains('\u{202e}'));
+}
+
+#[tokio::test]
+async fn what_is_emitted_or_put_outside_of_a_batch_is_refused_or_forgotten() {
+    let attacked = Attack::by("emits_early").run().await;
+    attacked.came_to_nothing();
+    let saw = attacked.saw();
+    assert_eq!(
+        saw["emit"],
+        "Reason::Closed 0: Items can be emitted within `collect-batch` only."
+    );
+    assert_eq!((saw["put"], saw["seen"]), ("ok", "false"));
+    assert!(attacked.cache.is_empty());
+    assert_eq!(attacked.records.len(), 1);
 }

@@ -118,7 +118,7 @@ async fn a_manifest_without_end_is_refused() {
     };
     assert_eq!(
         refusal(&bytes, limits.clone()).await,
-        "its `describe` failed: The plugin was stopped: one call of a host function may not carry that much out of the plugin (`hostcall_mib`)..",
+        "its `describe` failed: The plugin was stopped: one call of a host function may not carry that much out of the plugin (`hostcall_mib`).",
     );
     let limits = Limits {
         hostcall_bytes: 256 << 20,

@@ -97,7 +97,7 @@ impl Body for GuardedBody {
                 match waiting.limit.as_mut().poll(context) {
                     Poll::Pending => Poll::Pending,
                     Poll::Ready(()) => {
-                        this.traffic.failed(&format!(
+                        this.traffic.failed(format!(
                             "the response stopped for {} s and was given up",
                             limit.as_secs()
                         ));
@@ -120,7 +120,7 @@ impl Body for GuardedBody {
                         Poll::Ready(None)
                     }
                     Some(Err(error)) => {
-                        this.traffic.failed(&error.to_string());
+                        this.traffic.failed(error.to_string());
                         this.end();
                         Poll::Ready(Some(Err(error.into())))
                     }

@@ -72,6 +72,14 @@ impl Cache {
     }
 }
 
+/// Bytes of the values that are written, with their keys.
+fn written(writes: &CacheWrites) -> u64 {
+    let sizes = writes.iter();
+    sizes
+        .filter_map(|(key, value)| Some((key.len() + value.as_ref()?.len()) as u64))
+        .sum()
+}
+
 impl Host for State {
     fn get(&mut self, keys: Vec<String>) -> wasmtime::Result<Vec<Option<Vec<u8>>>> {
         self.note_copied(keys.iter().map(String::len).sum());
@@ -132,12 +140,17 @@ impl Host for State {
         }
         let total = match cache.total_bytes {
             Some(total) => total,
-            None => cache.store.bytes().map_err(Broken::Host)?,
+            None => {
+                // What is on its way may be counted twice, and never not at all.
+                let stored = cache.store.bytes().map_err(Broken::Host)?;
+                stored + written(&cache.in_flight) + cache.current_bytes as u64
+            }
         };
         let held = added + entries.len() * ENTRY_OVERHEAD;
-        if cache.current_bytes + held > cache.batch_limit
-            || total + added as u64 > cache.total_limit
-        {
+        if cache.current_bytes + held > cache.batch_limit {
+            return Ok(Err(CacheError::Full));
+        }
+        if total + added as u64 > cache.total_limit {
             // Overwriting frees what it replaces, which the upper bound does not see: count again next time.
             cache.total_bytes = None;
             return Ok(Err(CacheError::Full));
