@@ -5,7 +5,7 @@
 //! [`Redactor::text`], and the ledger as a whole through [`Redactor::json`] before it is stored or printed.
 //!
 //! A secret is recognised as it is, percent-encoded or form-encoded, escaped as JSON or XML escape it, each in any mixture,
-//! with control characters strewn in, and in base64 at each of its three alignments (which includes the base64 of
+//! escaped twice over, with control characters strewn in, and in base64 at each of its three alignments (which includes the base64 of
 //! `user:password`). A text that was cut inside a secret shows at most its first seven bytes. Secrets of less than eight
 //! bytes are words that mean nothing by themselves, and are taken out only where they stand as a value: `name=value`,
 //! `name: value`, `"name":"value"`, `<name>value</name>`, and in the user-info of a URL.
@@ -33,8 +33,8 @@ pub const REDACTED: &str = "[redacted]";
 
 /// Shorter secrets are redacted only where they stand as a value.
 const LONG: usize = 8;
-/// Text that one byte of a secret can take, escaped and with control characters before it.
-const WIDEST: usize = 2 * form::WIDEST_UNIT;
+/// Text that one byte of a secret can take, with what means nothing before it.
+const WIDEST: usize = form::WIDEST_UNIT + form::WIDEST_GAP;
 
 /// The secrets of one connector in all their forms; wiped when dropped.
 #[derive(Default)]

@@ -289,3 +289,51 @@ fn take_texts(value: Value, secrets: &mut Vec<Secret>) {
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn manifest() -> Manifest {
+        let manifest = json!({
+            "manifest_version": 1, "id": "acme-scanner", "name": "Acme Scanner", "vendor": "acme", "version": "0.1.0",
+            "category": "Vulnerability Scanner", "category_id": "scan", "functions": {"collect": true},
+            "content_types": [{"id": "assets", "label": "Assets", "msg_class": "acme_assets", "indices": ["syslog"]}],
+            "origin": {"source": "acme_scanner", "vendor": "acme", "category": "security_scan"},
+            "settings": {"type": "object", "properties": {
+                "url": {"type": "string"}, "user": {"type": "string"}, "token": {"type": "string"},
+                "keys": {"type": "object", "writeOnly": true},
+            }},
+            "roles": {"origin": "/url", "username": "/user", "password": "/token"},
+            "network": {"origin": "/url", "requests": [],
+                "credential": {"scheme": "basic", "username": "/user", "password": "/token"}},
+        });
+        Manifest::parse(&manifest.to_string()).unwrap()
+    }
+
+    #[test]
+    fn every_secret_is_taken_out_of_what_the_plugin_gets_and_known_to_the_redactor() {
+        let typed = json!({
+            "url": "https://scanner.example.test", "user": "reader", "token": "the-password",
+            "keys": {"first": "first-key", "others": ["second-key", 7]},
+        });
+        let settings = Settings::check(&manifest(), &typed, false).unwrap();
+        assert_eq!(
+            settings.public,
+            json!({"url": "https://scanner.example.test", "user": "reader"})
+        );
+        let redactor = settings.redactor();
+        assert_eq!(
+            redactor.text("the-password first-key second-key reader"),
+            "[redacted] [redacted] [redacted] reader"
+        );
+    }
+
+    #[test]
+    fn a_wiped_document_holds_no_text() {
+        let mut document = json!({"a": "s3cret", "b": [1, {"c": "s3cret"}]});
+        wipe(&mut document);
+        assert_eq!(document, json!({"a": "", "b": [1, {"c": ""}]}));
+    }
+}

@@ -139,8 +139,7 @@ impl Definition {
         // Before the schema does it, since that names neither the key nor what it could have been.
         if manifest.settings.get("additionalProperties") == Some(&Json::Bool(false)) {
             let known: Vec<&str> = properties(manifest).map(|(name, _)| name).collect();
-            let members = settings.0.as_object_mut().into_iter();
-            members.for_each(|members| {
+            if let Some(members) = settings.0.as_object_mut() {
                 members.retain(|name, value| {
                     let is_known = known.contains(&name.as_str());
                     if !is_known {
@@ -158,8 +157,8 @@ impl Definition {
                         settings::wipe(value);
                     }
                     is_known
-                })
-            });
+                });
+            }
         }
         match Settings::check(manifest, &settings.0, insecure_loopback) {
             Ok(settings) if mistakes.is_empty() => Ok(settings),

@@ -80,8 +80,8 @@ impl Traffic {
         self.with(|counts| counts.held_back += 1);
     }
 
-    pub(crate) fn denied(&self, sentence: String) {
-        let sentence = self.redactor.line(&sentence, SENTENCE_BYTES);
+    pub(crate) fn denied(&self, sentence: impl Into<String>) {
+        let sentence = self.redactor.line(&sentence.into(), SENTENCE_BYTES);
         tracing::warn!("egress: {sentence}");
         self.with(|counts| {
             counts.denied += 1;
@@ -91,8 +91,8 @@ impl Traffic {
         });
     }
 
-    pub(crate) fn failed(&self, sentence: String) {
-        let sentence = self.redactor.line(&sentence, SENTENCE_BYTES);
+    pub(crate) fn failed(&self, sentence: impl Into<String>) {
+        let sentence = self.redactor.line(&sentence.into(), SENTENCE_BYTES);
         self.with(|counts| counts.last_failure = Some(sentence));
     }
 }

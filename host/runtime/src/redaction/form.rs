@@ -7,8 +7,11 @@ use super::LONG;
 use std::ops::Range;
 use zeroize::Zeroizing;
 
-/// The longest way to write one byte: `\u{0041}`, or as many control characters.
+/// The longest way to write one byte: `\u{0041}`.
 pub(super) const WIDEST_UNIT: usize = 8;
+/// The most that may stand between two bytes of a secret and mean nothing: control characters, the backslashes of an escape
+/// within an escape.
+pub(super) const WIDEST_GAP: usize = 16;
 /// Base64 of eight bytes, so that a cut one shows no more of a secret than a cut plain one.
 const LONG_BASE64: usize = 11;
 
@@ -109,6 +112,7 @@ impl Form {
         // A text can often be read in two ways, and only what follows tells which was meant.
         let mut places = vec![start];
         let mut next = Vec::new();
+        let mut gaps = Vec::new();
         let shown = match self.kind {
             Kind::Plain => LONG,
             Kind::Base64 => LONG_BASE64,
@@ -122,19 +126,18 @@ impl Form {
             }
             next.clear();
             for &place in &places {
-                let mut at = place;
-                // A first byte stands at the start itself.
-                let room = if matched == 0 { 0 } else { WIDEST_UNIT };
-                loop {
+                gaps.clear();
+                gaps.push(place);
+                while let Some(at) = gaps.pop() {
                     for (byte, len) in readings(text, at, reading).into_iter().flatten() {
                         if self.fits(*wanted, byte) && !next.contains(&(at + len)) {
                             next.push(at + len);
                         }
                     }
-                    match control(text, at, reading) {
-                        Some(len) if at + len - place <= room => at += len,
-                        _ => break,
-                    }
+                    // A first byte stands at the start itself.
+                    let room = if matched == 0 { 0 } else { WIDEST_GAP };
+                    let fits = |at: &usize| at - place <= room;
+                    gaps.extend(gap(text, at, reading).into_iter().flatten().filter(fits));
                 }
             }
             if next.is_empty() {
@@ -160,9 +163,9 @@ pub(super) fn unit_len(text: &[u8], at: usize, reading: Reading) -> usize {
 }
 
 /// What the character at `at` can stand for, and its length.
-fn readings(text: &[u8], at: usize, reading: Reading) -> [Option<(u8, usize)>; 3] {
+fn readings(text: &[u8], at: usize, reading: Reading) -> [Option<(u8, usize)>; 4] {
     let Some(&byte) = text.get(at) else {
-        return [None; 3];
+        return [None; 4];
     };
     let itself = (reading == Reading::Text || byte != b'\\').then_some((byte, 1));
     let encoded = match byte {
@@ -173,18 +176,34 @@ fn readings(text: &[u8], at: usize, reading: Reading) -> [Option<(u8, usize)>; 3
         _ => None,
     };
     // A control character will be shown as a blank.
-    let blank = control(text, at, reading).map(|len| (b' ', len));
-    [itself, encoded, blank]
+    let blank = control(text, at).map(|len| (b' ', len));
+    let twice = text[at..]
+        .starts_with(b"%25")
+        .then(|| hex(text.get(at + 3..at + 5)))
+        .flatten()
+        .map(|value| (value, 5));
+    [itself, encoded, blank, twice]
+}
+
+/// Where a text goes on behind the meaningless character at `at`.
+fn gap(text: &[u8], at: usize, reading: Reading) -> [Option<usize>; 2] {
+    let literal = control(text, at);
+    let escape = escape(text, at);
+    let escaped = escape.filter(|(value, _)| {
+        value.is_ascii_control() || reading == Reading::Json && *value == b'\\'
+    });
+    let backslash = (reading == Reading::Text && text.get(at) == Some(&b'\\')).then_some(1);
+    [
+        literal.or(backslash).map(|len| at + len),
+        escaped.map(|(_, len)| at + len),
+    ]
 }
 
 /// The length of the control character at `at`, if there is one.
-fn control(text: &[u8], at: usize, reading: Reading) -> Option<usize> {
+fn control(text: &[u8], at: usize) -> Option<usize> {
     match (text.get(at)?, text.get(at + 1)) {
         (byte, _) if byte.is_ascii_control() => Some(1),
         (0xc2, Some(0x80..=0x9f)) => Some(2),
-        (b'\\', _) if reading == Reading::Json => escape(text, at)
-            .filter(|(value, _)| value.is_ascii_control())
-            .map(|(_, len)| len),
         _ => None,
     }
 }

@@ -52,6 +52,18 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
         ("json with slashes", json.replace('/', "\\/")),
         ("json, all of it", unicode.collect()),
         ("debug", debug[1..debug.len() - 1].to_owned()),
+        ("json in json", {
+            let twice = serde_json::to_string(&json).unwrap();
+            twice[1..twice.len() - 1].to_owned()
+        }),
+        (
+            "debug of json",
+            format!("{json:?}").trim_matches('"').to_owned(),
+        ),
+        (
+            "percent, twice",
+            percent(secret, true, unreserved).replace('%', "%25"),
+        ),
         ("xml", named(secret)),
         ("xml, decimal", numbered.collect()),
         ("xml, hexadecimal", hex.collect()),
@@ -78,6 +90,10 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
         (
             "torn by an escape sequence",
             format!("{}\u{1b}{}", &secret[..9], &secret[9..]),
+        ),
+        (
+            "torn by an escaped escape sequence",
+            format!("{}\\u{{1b}}{}", &secret[..9], &secret[9..]),
         ),
         (
             "torn by C1 controls",
@@ -117,7 +133,7 @@ fn every_form_of_a_secret_is_recognised_wherever_it_stands() {
 #[test]
 fn plain_forms_are_taken_out_of_the_middle_of_a_word() {
     let redactor = redactor(SECRET);
-    for (name, form) in forms(SECRET).iter().take(14) {
+    for (name, form) in forms(SECRET).iter().take(17) {
         assert_eq!(
             redactor.text(&format!("a{form}b{form}")),
             "a[redacted]b[redacted]",

@@ -283,3 +283,30 @@ impl Ledger {
         self.redactor.json(&document).into_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::egress::Secret;
+
+    #[test]
+    fn whatever_slipped_into_a_ledger_its_document_holds_no_secret() {
+        let identity = Identity {
+            tenant_id: String::new(),
+            tenant: "acme".into(),
+            connector_id: String::new(),
+            name: "scanner".into(),
+            kind: "acme-scanner".into(),
+        };
+        let secret = Secret::new("a \"quoted\" secret");
+        let redactor = Redactor::new([&secret], None);
+        let mut ledger = Ledger::begin(&identity, 0, Vec::new(), Arc::new(redactor));
+        ledger.reason = format!("told: {}", secret.expose());
+        let mut content = ContentLedger::begin("assets");
+        content.count(secret.expose(), 1);
+        ledger.contents.push(content);
+        let document: Value = serde_json::from_str(&ledger.to_json()).unwrap();
+        assert_eq!(document["reason"], "told: [redacted]");
+        assert_eq!(document["contents"][0]["counters"]["[redacted]"], 1);
+    }
+}

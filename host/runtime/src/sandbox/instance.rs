@@ -420,9 +420,9 @@ impl Instance {
         }
     }
 
-    fn broken(&mut self, message: String) -> Fault {
+    fn broken(&mut self, message: impl Into<String>) -> Fault {
         self.gone = true;
-        Fault::contract(&message, &self.store.data().redactor)
+        Fault::contract(&message.into(), &self.store.data().redactor)
     }
 
     /// Ends the instance with a trap, so that its memory can be looked at. Does nothing without an engine that keeps core
