@@ -124,7 +124,7 @@ fn files_below(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 /// Everything that would betray the text: its forms whole, and pieces of the plain one and of base64.
 fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     let bytes = text.as_bytes();
-    let percent = |upper: bool, all: bool| -> Vec<u8> {
+    let percent_of = |bytes: &[u8], upper: bool, all: bool| -> Vec<u8> {
         let encoded =
             bytes
                 .iter()
@@ -135,6 +135,7 @@ fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
                 });
         encoded.collect::<String>().into_bytes()
     };
+    let percent = |upper: bool, all: bool| percent_of(bytes, upper, all);
     let plus = |encoded: Vec<u8>| {
         String::from_utf8_lossy(&encoded)
             .replace("%20", "+")
@@ -150,6 +151,18 @@ fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("percent-encoded, every byte", percent(false, true)),
         ("form-encoded, upper case", plus(percent(true, false))),
         ("form-encoded, lower case", plus(percent(false, false))),
+        (
+            "JSON, percent-encoded",
+            percent_of(json.as_bytes(), false, true),
+        ),
+        (
+            "XML, percent-encoded",
+            percent_of(xml.as_bytes(), false, true),
+        ),
+        (
+            "percent-encoded twice",
+            percent_of(&percent(false, true), false, true),
+        ),
         ("escaped as in JSON", json.into_bytes()),
         ("escaped as in XML", xml.into_bytes()),
         ("UTF-16", wide),

@@ -5,7 +5,7 @@
 //! [`Redactor::text`], and the ledger as a whole through [`Redactor::json`] before it is stored or printed.
 //!
 //! A secret is recognised as it is, percent-encoded or form-encoded, escaped as JSON or XML escape it, each in any mixture,
-//! escaped twice over, with control characters strewn in, and in base64 at each of its three alignments (which includes the base64 of
+//! one inside the other, with control characters strewn in, and in base64 at each of its three alignments (which includes the base64 of
 //! `user:password`). A text that was cut inside a secret shows at most its first seven bytes. Secrets of less than eight
 //! bytes are words that mean nothing by themselves, and are taken out only where they stand as a value: `name=value`,
 //! `name: value`, `"name":"value"`, `<name>value</name>`, and in the user-info of a URL.
@@ -33,8 +33,8 @@ pub const REDACTED: &str = "[redacted]";
 
 /// Shorter secrets are redacted only where they stand as a value.
 const LONG: usize = 8;
-/// Text that one byte of a secret can take, with what means nothing before it.
-const WIDEST: usize = form::WIDEST_UNIT + form::WIDEST_GAP;
+/// Text that one byte of a secret can take, with what means nothing before it, all of it percent-encoded.
+const WIDEST: usize = 3 * (form::WIDEST_UNIT + form::WIDEST_GAP);
 
 /// The secrets of one connector in all their forms; wiped when dropped.
 #[derive(Default)]
@@ -195,26 +195,48 @@ impl Redactor {
 
     /// Where secrets stand, in order and apart.
     fn spans(&self, text: &str, reading: Reading, values: bool) -> Vec<Range<usize>> {
-        let bytes = text.as_bytes();
+        if self.forms.is_empty() {
+            return Vec::new();
+        }
+        let text = text.as_bytes();
+        let mut spans = self.spans_of(text, reading, values);
+        if let Some((bytes, places)) = form::percent_decoded(text) {
+            let decoded = self.spans_of(&bytes, reading, values);
+            spans.extend(
+                decoded
+                    .into_iter()
+                    .map(|span| places[span.start]..places[span.end]),
+            );
+        }
+        spans.sort_unstable_by_key(|span| span.start);
+        let mut apart: Vec<Range<usize>> = Vec::new();
+        for span in spans {
+            match apart.last_mut() {
+                Some(last) if span.start < last.end => last.end = last.end.max(span.end),
+                _ => apart.push(span),
+            }
+        }
+        apart
+    }
+
+    /// Where secrets stand in a text that is read as it is. A base64 run may begin before the place where it was found, so
+    /// spans can overlap.
+    fn spans_of(&self, text: &[u8], reading: Reading, values: bool) -> Vec<Range<usize>> {
         let mut spans = Vec::new();
         let mut at = 0;
-        while at < bytes.len() {
+        while at < text.len() {
             let found = self
                 .forms
                 .iter()
                 .filter(|form| values || !form.is_value())
-                .filter_map(|form| form.find_at(bytes, at, reading))
+                .filter_map(|form| form.find_at(text, at, reading))
                 .max_by_key(|span| span.end);
             match found {
-                // A value's span covers what stands from here; a base64 run may begin before.
                 Some(span) => {
                     at = span.end.max(at + 1);
-                    let start = spans
-                        .last()
-                        .map_or(span.start, |last: &Range<usize>| span.start.max(last.end));
-                    spans.push(start..span.end);
+                    spans.push(span);
                 }
-                None => at += form::unit_len(bytes, at, reading),
+                None => at += form::unit_len(text, at, reading),
             }
         }
         spans

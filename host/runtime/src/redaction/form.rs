@@ -113,16 +113,16 @@ impl Form {
         let mut places = vec![start];
         let mut next = Vec::new();
         let mut gaps = Vec::new();
+        let mut cut = None;
         let shown = match self.kind {
             Kind::Plain => LONG,
             Kind::Base64 => LONG_BASE64,
             Kind::Value => usize::MAX,
         };
         for (matched, wanted) in self.wanted.iter().enumerate() {
-            if matched >= shown
-                && let Some(cut) = places.iter().copied().find(|at| is_cut(&text[*at..]))
-            {
-                return Some(cut);
+            if matched >= shown {
+                let ends = places.iter().copied().find(|at| is_cut(&text[*at..]));
+                cut = ends.or(cut);
             }
             next.clear();
             for &place in &places {
@@ -141,7 +141,7 @@ impl Form {
                 }
             }
             if next.is_empty() {
-                return None;
+                return cut;
             }
             std::mem::swap(&mut places, &mut next);
         }
@@ -163,9 +163,9 @@ pub(super) fn unit_len(text: &[u8], at: usize, reading: Reading) -> usize {
 }
 
 /// What the character at `at` can stand for, and its length.
-fn readings(text: &[u8], at: usize, reading: Reading) -> [Option<(u8, usize)>; 4] {
+fn readings(text: &[u8], at: usize, reading: Reading) -> [Option<(u8, usize)>; 3] {
     let Some(&byte) = text.get(at) else {
-        return [None; 4];
+        return [None; 3];
     };
     let itself = (reading == Reading::Text || byte != b'\\').then_some((byte, 1));
     let encoded = match byte {
@@ -177,12 +177,7 @@ fn readings(text: &[u8], at: usize, reading: Reading) -> [Option<(u8, usize)>; 4
     };
     // A control character will be shown as a blank.
     let blank = control(text, at).map(|len| (b' ', len));
-    let twice = text[at..]
-        .starts_with(b"%25")
-        .then(|| hex(text.get(at + 3..at + 5)))
-        .flatten()
-        .map(|value| (value, 5));
-    [itself, encoded, blank, twice]
+    [itself, encoded, blank]
 }
 
 /// Where a text goes on behind the meaningless character at `at`.
@@ -257,6 +252,36 @@ fn entity(text: &[u8]) -> Option<(u8, usize)> {
         _ => return None,
     };
     Some((value, len + 1))
+}
+
+/// The text with its percent-encoding taken off: its bytes, and where each of them begins, the text's end included. `None`
+/// if there is nothing to take off.
+///
+/// One character at a time is not enough where a whole text was encoded that held an encoded secret.
+pub(super) fn percent_decoded(text: &[u8]) -> Option<(Vec<u8>, Vec<usize>)> {
+    let encoded = |at: usize| match text.get(at) {
+        Some(b'%') => hex(text.get(at + 1..at + 3)),
+        _ => None,
+    };
+    let first = (0..text.len()).find(|at| encoded(*at).is_some())?;
+    let mut bytes = text[..first].to_vec();
+    let mut places: Vec<usize> = (0..first).collect();
+    let mut at = first;
+    while let Some(byte) = text.get(at) {
+        places.push(at);
+        match encoded(at) {
+            Some(value) => {
+                bytes.push(value);
+                at += 3;
+            }
+            None => {
+                bytes.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    places.push(text.len());
+    Some((bytes, places))
 }
 
 fn hex(digits: Option<&[u8]>) -> Option<u8> {
