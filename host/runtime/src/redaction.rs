@@ -106,7 +106,8 @@ impl Redactor {
     }
 
     /// A JSON document without those secrets that are recognised anywhere. Only the inside of its texts and names is looked
-    /// at, so it stays the JSON that it was.
+    /// at, so it stays the JSON that it was; and a name like `set_aside` is the document's own, even if somebody chose it for a
+    /// password. (Names that a guest made have gone through [`Redactor::line`].)
     pub fn json<'a>(&self, document: &'a str) -> Cow<'a, str> {
         if self.forms.is_empty() {
             return Cow::Borrowed(document);
@@ -122,6 +123,10 @@ impl Redactor {
             }
             let end = end.min(bytes.len());
             let inside = document.get(start..end).unwrap_or_default();
+            if is_own_name(inside, &bytes[end..]) {
+                at = end + 1;
+                continue;
+            }
             let found = self.spans(inside, Reading::Json, false);
             spans.extend(
                 found
@@ -268,6 +273,18 @@ fn replace<'a>(text: &'a str, spans: &[Range<usize>]) -> Cow<'a, str> {
     }
     replaced.push_str(text.get(at..).unwrap_or_default());
     Cow::Owned(replaced)
+}
+
+/// Whether a JSON text is a member's name of the form that documents of this host have. `after` begins with its closing quote.
+fn is_own_name(inside: &str, after: &[u8]) -> bool {
+    let mut behind = after
+        .iter()
+        .skip(1)
+        .skip_while(|byte| byte.is_ascii_whitespace());
+    behind.next() == Some(&b':')
+        && inside
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 fn find(bytes: &[u8], wanted: u8) -> Option<usize> {

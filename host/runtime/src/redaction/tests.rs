@@ -315,6 +315,15 @@ fn a_json_document_stays_json() {
 }
 
 #[test]
+fn a_password_that_is_a_word_of_the_document_does_not_break_it() {
+    let redactor = redactor("set_aside");
+    assert_eq!(
+        redactor.json(r#"{"set_aside":["set_aside"],"Set_aside set_aside":1}"#),
+        r#"{"set_aside":["[redacted]"],"Set_aside [redacted]":1}"#
+    );
+}
+
+#[test]
 fn a_document_of_the_guest_is_redacted_in_names_and_values() {
     let mut document = serde_json::json!({"asked": {"password": "demo", "walk": "a demo"}, "list": ["demo", "token=demo"]});
     redactor("demo").value(&mut document);
