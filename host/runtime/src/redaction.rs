@@ -40,6 +40,8 @@ const WIDEST: usize = 3 * (form::WIDEST_UNIT + form::WIDEST_GAP);
 #[derive(Default)]
 pub struct Redactor {
     forms: Vec<Form>,
+    /// For each byte, whether a form may begin with it: most places of a text are passed with one look.
+    beginnings: Zeroizing<Vec<bool>>,
     /// Bytes of text that the longest form can take.
     widest: usize,
 }
@@ -65,6 +67,8 @@ impl Redactor {
         for secret in secrets {
             redactor.add(secret.expose(), username);
         }
+        let begins = |byte| redactor.forms.iter().any(|form| form.may_begin(byte));
+        redactor.beginnings = Zeroizing::new((0..=u8::MAX).map(begins).collect());
         let longest = redactor.forms.iter().map(Form::len).max();
         redactor.widest = longest.unwrap_or(0) * WIDEST;
         redactor
@@ -229,9 +233,10 @@ impl Redactor {
     fn spans_of(&self, text: &[u8], reading: Reading, values: bool) -> Vec<Range<usize>> {
         let mut spans = Vec::new();
         let mut at = 0;
-        while at < text.len() {
-            let found = self
-                .forms
+        while let Some(byte) = text.get(at) {
+            let may_begin = self.beginnings.get(usize::from(*byte)) == Some(&true);
+            let forms = if may_begin { &*self.forms } else { &[] };
+            let found = forms
                 .iter()
                 .filter(|form| values || !form.is_value())
                 .filter_map(|form| form.find_at(text, at, reading))
