@@ -239,7 +239,7 @@ fn a_short_secret_is_redacted_as_a_value_and_nowhere_else() {
     }
     for text in [
         "a demo of the demo",
-        "connector qualys-demo failed",
+        "connector scanner-demo failed",
         "host: demo.example.test",
         "name=demonstration",
         "https://demo.example.test/demo",
