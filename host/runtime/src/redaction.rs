@@ -40,6 +40,8 @@ const WIDEST: usize = 3 * (form::WIDEST_UNIT + form::WIDEST_GAP);
 #[derive(Default)]
 pub struct Redactor {
     forms: Vec<Form>,
+    /// For each byte, whether a form may begin with it: most places of a text are passed with one look.
+    beginnings: Zeroizing<Vec<bool>>,
     /// Bytes of text that the longest form can take.
     widest: usize,
 }
@@ -65,6 +67,8 @@ impl Redactor {
         for secret in secrets {
             redactor.add(secret.expose(), username);
         }
+        let begins = |byte| redactor.forms.iter().any(|form| form.may_begin(byte));
+        redactor.beginnings = Zeroizing::new((0..=u8::MAX).map(begins).collect());
         let longest = redactor.forms.iter().map(Form::len).max();
         redactor.widest = longest.unwrap_or(0) * WIDEST;
         redactor
@@ -106,7 +110,8 @@ impl Redactor {
     }
 
     /// A JSON document without those secrets that are recognised anywhere. Only the inside of its texts and names is looked
-    /// at, so it stays the JSON that it was.
+    /// at, so it stays the JSON that it was; and a name like `set_aside` is the document's own, even if somebody chose it for a
+    /// password. (Names that a guest made have gone through [`Redactor::line`].)
     pub fn json<'a>(&self, document: &'a str) -> Cow<'a, str> {
         if self.forms.is_empty() {
             return Cow::Borrowed(document);
@@ -122,6 +127,10 @@ impl Redactor {
             }
             let end = end.min(bytes.len());
             let inside = document.get(start..end).unwrap_or_default();
+            if is_own_name(inside, &bytes[end..]) {
+                at = end + 1;
+                continue;
+            }
             let found = self.spans(inside, Reading::Json, false);
             spans.extend(
                 found
@@ -224,9 +233,10 @@ impl Redactor {
     fn spans_of(&self, text: &[u8], reading: Reading, values: bool) -> Vec<Range<usize>> {
         let mut spans = Vec::new();
         let mut at = 0;
-        while at < text.len() {
-            let found = self
-                .forms
+        while let Some(byte) = text.get(at) {
+            let may_begin = self.beginnings.get(usize::from(*byte)) == Some(&true);
+            let forms = if may_begin { &*self.forms } else { &[] };
+            let found = forms
                 .iter()
                 .filter(|form| values || !form.is_value())
                 .filter_map(|form| form.find_at(text, at, reading))
@@ -268,6 +278,18 @@ fn replace<'a>(text: &'a str, spans: &[Range<usize>]) -> Cow<'a, str> {
     }
     replaced.push_str(text.get(at..).unwrap_or_default());
     Cow::Owned(replaced)
+}
+
+/// Whether a JSON text is a member's name of the form that documents of this host have. `after` begins with its closing quote.
+fn is_own_name(inside: &str, after: &[u8]) -> bool {
+    let mut behind = after
+        .iter()
+        .skip(1)
+        .skip_while(|byte| byte.is_ascii_whitespace());
+    behind.next() == Some(&b':')
+        && inside
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 fn find(bytes: &[u8], wanted: u8) -> Option<usize> {

@@ -67,6 +67,16 @@ impl Form {
         self.wanted.len()
     }
 
+    /// Whether it may stand where a text goes on with this byte.
+    pub(super) fn may_begin(&self, byte: u8) -> bool {
+        let first = self.wanted.first();
+        // An escape or a control character can stand for another.
+        first.is_some_and(|first| self.fits(*first, byte))
+            || b"\\%&+".contains(&byte)
+            || byte.is_ascii_control()
+            || byte == 0xc2
+    }
+
     /// Whether it counts only where it stands as a value.
     pub(super) fn is_value(&self) -> bool {
         self.kind == Kind::Value
