@@ -98,7 +98,7 @@ async fn forty_thousand_response_headers_are_no_response() {
     );
     assert_eq!(
         attacked.ledger.traffic.last_failure.as_deref(),
-        Some("the response has larger headers than allowed")
+        Some("the response has larger headers than allowed (`headers_kib`)")
     );
 }
 

@@ -25,7 +25,9 @@ fn harmless(what: &str, text: &str) {
     };
     assert!(!text.contains(harmful), "{what}: {text:?}");
     assert!(
-        text.contains("forged") || text.contains("[2J"),
+        ["forged", "[2J", "%5b2J"]
+            .iter()
+            .any(|said| text.contains(said)),
         "{what}: {text:?}"
     );
 }
