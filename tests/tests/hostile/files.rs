@@ -53,7 +53,7 @@ async fn memories_count_together() {
 #[tokio::test]
 async fn more_memories_and_tables_than_allowed_are_refused_however_small() {
     for part in ["(memory 0)", "(table 0 funcref)"] {
-        let refused = refused(NOTHING, &part.repeat(64), Limits::default()).await;
+        let refused = refused(NOTHING, &part.repeat(65), Limits::default()).await;
         assert!(
             refused.contains("more memories, tables or instances than allowed (`core_instances`)"),
             "{refused}"
