@@ -8,11 +8,13 @@
 
 mod bindings;
 mod cache;
+mod calls;
 mod clocks;
 mod compiler;
 mod dump;
 mod engine;
 mod errors;
+mod failure;
 mod fault;
 mod instance;
 mod limiter;
@@ -25,17 +27,18 @@ mod stderr;
 pub use bindings::interflow::connector::log::Level;
 pub use bindings::interflow::connector::types::ErrorKind;
 pub use cache::{CacheStore, CacheWrites};
+pub use calls::{
+    BatchRequest, Check, Collected, Notice, Outcome, Remark, Report, SeenObject, SetAside, Split,
+};
 pub(crate) use compiler::CompileError;
 pub use compiler::{Compilation, Compiler};
 pub use dump::CoreDump;
 pub(crate) use dump::CoreDumps;
 pub(crate) use engine::Prepared;
 pub use engine::{Engine, EngineError};
+pub use failure::{CallFailure, PluginFailure};
 pub use fault::{Fault, FaultKind};
-pub use instance::{
-    BatchRequest, CallFailure, Check, Collected, Instance, NoCache, Notice, Outcome, PluginFailure,
-    Remark, Report, SeenObject, Session, SetAside, Split,
-};
+pub use instance::{Instance, NoCache, Session};
 pub use limiter::Usage;
 pub use log::LogLine;
 pub(crate) use meter::{Meter, Wait as MeterWait};
