@@ -68,17 +68,18 @@ struct Inner {
 impl Journal {
     /// Opens the journal in `dir` to write, and makes both if there are none (the directory readable by its owner only).
     ///
-    /// `extra` are the caller's own steps of the schema, for tables that live beside the journal's; see [`migrations`].
+    /// `steps` is the whole schema, in the order in which its steps were released: [`migrations`] for a caller with no tables
+    /// of its own, otherwise those and the caller's.
     /// Runs that have no end belong to a process that is gone, and are marked `interrupted`.
     ///
     /// # Errors
     /// [`JournalError::InUse`] if another process (or another handle) owns the directory, [`JournalError::SchemaNewer`] if a
     /// later version has written the file, or what the file system or SQLite says.
-    pub fn open(dir: &Path, extra: Vec<M<'static>>) -> Result<Self, JournalError> {
+    pub fn open(dir: &Path, steps: Vec<M<'static>>) -> Result<Self, JournalError> {
         files::make_private(dir)?;
         let lock = Lock::take(dir)?;
         let path = dir.join(FILE_NAME);
-        let connection = schema::open(&path, extra)?;
+        let connection = schema::open(&path, steps)?;
         runs::mark_interrupted(&connection)?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -90,12 +91,12 @@ impl Journal {
         })
     }
 
-    /// Opens the journal in `dir` to read, also while another process writes it. `extra` as for [`Journal::open`].
+    /// Opens the journal in `dir` to read, also while another process writes it. `steps` as for [`Journal::open`].
     ///
     /// # Errors
     /// [`JournalError::Missing`] if there is no journal, [`JournalError::SchemaNewer`] or [`JournalError::SchemaOlder`] if
     /// another version has written it, or what SQLite says.
-    pub fn open_read_only(dir: &Path, extra: &[M<'static>]) -> Result<Self, JournalError> {
+    pub fn open_read_only(dir: &Path, steps: &[M<'static>]) -> Result<Self, JournalError> {
         let path = dir.join(FILE_NAME);
         if !path.is_file() {
             return Err(JournalError::Missing {
@@ -103,7 +104,7 @@ impl Journal {
             });
         }
         let readers = Readers::new(path.clone());
-        readers.with(|connection| schema::check(connection, &path, schema::known(extra)))?;
+        readers.with(|connection| schema::check(connection, &path, steps.len()))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 writer: None,

@@ -7,12 +7,14 @@
 //! A run needs a plugin, a cursor and a place to commit, and nothing else.
 
 mod collection;
+mod configuration;
 mod connector;
 mod ledger;
 mod observer;
 mod retry;
 mod strikes;
 
+pub use configuration::configure;
 pub use connector::{Connector, Identity, StartError};
 pub use ledger::{ContentLedger, EquationCheck, Ledger, RunOutcome};
 pub use observer::{Event, Observer, Silent};

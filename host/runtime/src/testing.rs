@@ -27,7 +27,7 @@ mod script;
 pub use script::{RecordedRequest, Script};
 
 use crate::egress::{QuotaBook, Upstream, UpstreamError};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{self, Journal, JournalError};
 use crate::plugins::{Plugin, PluginError};
 use crate::runs::{
     self, Connector, Event, Identity, Ledger, Observer, RunError, RunOptions, StartError,
@@ -140,7 +140,7 @@ impl BenchBuilder {
         )?;
         let plugin = Arc::new(Plugin::load(&engine, &self.plugin).await?);
         let folder = TempDir::new()?;
-        let journal = Journal::open(folder.path(), Vec::new())?;
+        let journal = Journal::open(folder.path(), journal::migrations())?;
         let row = journal.connector(&self.tenant, &self.name, &plugin.manifest.id)?;
         let identity = Identity {
             tenant_id: row.tenant_id,

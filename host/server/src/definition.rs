@@ -1,9 +1,11 @@
-//! A connector's definition: one TOML file with name, type, tenant and settings.
+//! A connector's definition: one TOML file with name, type, tenant and settings, or the same from the catalogue.
 //!
 //! ```toml
 //! name = "scanner-1"
 //! type = "acme-scanner"
 //! tenant = "acme"
+//! run_on = "dp"    # a device's name; the data processor, if it is not there
+//! active = true    # whether it collects
 //! [settings]
 //! url = "https://scanner.example.test"
 //! token_name = "reader"
@@ -13,6 +15,7 @@
 //! What a setting means is the plugin's business; here only the shape is checked, references are resolved, and JSON
 //! pointers are turned back into the keys that a person typed. No value is ever part of a sentence.
 
+use crate::connectors::listing::StoredConnector;
 use crate::document::{self, Section};
 use crate::failure::{Failure, Mistake};
 use connector_runtime::manifest::Manifest;
@@ -23,7 +26,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
+/// The keys that must be there.
 const KEYS: [&str; 4] = ["name", "type", "tenant", "settings"];
+/// All that may be there.
+const KNOWN: [&str; 6] = ["name", "type", "tenant", "run_on", "active", "settings"];
 /// Larger than any secret.
 const LARGEST_SECRET: u64 = 64 << 10;
 
@@ -31,7 +37,7 @@ const LARGEST_SECRET: u64 = 64 << 10;
 ///
 /// No `Debug`: the settings hold secrets.
 pub(crate) struct Definition {
-    /// The file, as it was named.
+    /// The file, as it was named; `connector TENANT/NAME` for one of the catalogue.
     pub(crate) file: PathBuf,
     /// The connector's name, unique within its tenant.
     pub(crate) name: String,
@@ -39,7 +45,12 @@ pub(crate) struct Definition {
     pub(crate) kind: String,
     /// The tenant's name.
     pub(crate) tenant: String,
-    settings: Map<String, Json>,
+    /// The device that it runs on, if the file says so.
+    pub(crate) run_on: Option<String>,
+    /// Whether it collects, if the file says so.
+    pub(crate) active: Option<bool>,
+    /// An object.
+    settings: Json,
 }
 
 impl Definition {
@@ -59,7 +70,7 @@ impl Definition {
     ) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         let top = Section::top(file, table);
-        top.refuse_unknown(&KEYS, &mut mistakes);
+        top.refuse_unknown(&KNOWN, &mut mistakes);
         for key in KEYS.iter().filter(|key| !table.contains_key(**key)) {
             let example = match *key {
                 "name" => "is required: the connector's name, like name = \"scanner-1\"",
@@ -77,6 +88,16 @@ impl Definition {
             Some(text.to_owned())
         };
         let (name, kind, tenant) = (named("name"), named("type"), named("tenant"));
+        let run_on = named("run_on");
+        let active = match table.get("active") {
+            None => None,
+            Some(Value::Boolean(active)) => Some(*active),
+            Some(other) => {
+                let message = format!("must be true or false, and is {}", document::kind(other));
+                mistakes.push(top.mistake("active", message));
+                None
+            }
+        };
         let mut settings = Map::new();
         if let Some(section) = top.section("settings", &mut mistakes) {
             for (key, value) in section.table {
@@ -94,10 +115,30 @@ impl Definition {
                 name,
                 kind,
                 tenant,
-                settings,
+                run_on,
+                active,
+                settings: Json::Object(settings),
             }),
             _ => Err(mistakes),
         }
+    }
+
+    /// The definition of a connector of the catalogue, with `settings` (an object) as if they had just been typed.
+    pub(crate) fn of_stored(connector: &StoredConnector, settings: Json) -> Self {
+        Self {
+            file: PathBuf::from(format!("connector {}", connector.full_name())),
+            name: connector.name.clone(),
+            kind: connector.kind.clone(),
+            tenant: connector.tenant.clone(),
+            run_on: Some(connector.run_on.clone()),
+            active: Some(connector.active),
+            settings,
+        }
+    }
+
+    /// The settings as they were typed, an object; secrets are among them.
+    pub(crate) fn typed(&self) -> &Json {
+        &self.settings
     }
 
     /// Checks the settings against the manifest of its type.
@@ -114,28 +155,30 @@ impl Definition {
         // Before the schema does it, since that names neither the key nor what it could have been.
         if manifest.settings.get("additionalProperties") == Some(&Json::Bool(false)) {
             let known: Vec<&str> = properties(manifest).map(|(name, _)| name).collect();
-            settings.retain(|name, _| {
-                let is_known = known.contains(&name.as_str());
-                if !is_known {
-                    let message = format!(
-                        "type {} has no such setting; it has {}",
-                        self.kind,
-                        known.join(", ")
-                    );
-                    mistakes.push(Mistake::new(
-                        &self.file,
-                        document::dotted("settings", name),
-                        message,
-                    ));
-                }
-                is_known
-            });
+            if let Json::Object(settings) = &mut settings {
+                settings.retain(|name, _| {
+                    let is_known = known.contains(&name.as_str());
+                    if !is_known {
+                        let message = format!(
+                            "type {} has no such setting; it has {}",
+                            self.kind,
+                            known.join(", ")
+                        );
+                        mistakes.push(Mistake::new(
+                            &self.file,
+                            document::dotted("settings", name),
+                            message,
+                        ));
+                    }
+                    is_known
+                });
+            }
         }
-        match Settings::check(manifest, &Json::Object(settings), insecure_loopback) {
+        match Settings::check(manifest, &settings, insecure_loopback) {
             Ok(settings) if mistakes.is_empty() => Ok(settings),
             Ok(_) => Err(Failure::Mistakes(mistakes)),
             Err(problems) => {
-                mistakes.extend(problems.iter().map(|problem| self.mistake(problem)));
+                mistakes.extend(problems.iter().map(|problem| self.problem(problem)));
                 Err(Failure::Mistakes(mistakes))
             }
         }
@@ -146,14 +189,18 @@ impl Definition {
         Failure::Mistakes(
             problems
                 .iter()
-                .map(|problem| self.mistake(problem))
+                .map(|problem| self.problem(problem))
                 .collect(),
         )
     }
 
-    fn mistake(&self, problem: &Problem) -> Mistake {
-        let message = problem.message.trim_end_matches('.');
-        Mistake::new(&self.file, key_of(&problem.pointer), message)
+    fn problem(&self, problem: &Problem) -> Mistake {
+        self.mistake(&problem.pointer, &problem.message)
+    }
+
+    /// A mistake in the setting at a JSON pointer.
+    pub(crate) fn mistake(&self, pointer: &str, message: &str) -> Mistake {
+        Mistake::new(&self.file, key_of(pointer), message.trim_end_matches('.'))
     }
 }
 
@@ -191,8 +238,8 @@ pub(crate) fn key_of(pointer: &str) -> String {
     key
 }
 
-/// A setting as JSON; references are replaced by what they name.
-fn resolve(
+/// A setting as JSON; references are replaced by what they name. Files are looked for beside `file`.
+pub(crate) fn resolve(
     file: &Path,
     value: &Value,
     environment: &dyn Fn(&str) -> Option<OsString>,

@@ -1,5 +1,6 @@
 //! Why a command could not do its work, and the exit code that follows.
 
+use crate::connectors::error::CatalogueError;
 use connector_runtime::egress::NetworkError;
 use connector_runtime::journal::JournalError;
 use connector_runtime::plugins::PluginError;
@@ -95,6 +96,17 @@ pub(crate) enum Failure {
     /// The journal cannot be opened or read.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The catalogue did not do what it was asked.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// The connector does not collect.
+    #[error(
+        "connector {connector} is inactive: `connector-host connectors activate {connector}` lets it collect again"
+    )]
+    Inactive {
+        /// `tenant/name`.
+        connector: String,
+    },
     /// A run came to no ledger.
     #[error(transparent)]
     Run(RunError),
@@ -126,6 +138,8 @@ impl Failure {
             | Self::Engine(_)
             | Self::Plugins(_)
             | Self::Network(_)
+            | Self::Catalogue(_)
+            | Self::Inactive { .. }
             | Self::Journal(_) => 2,
             Self::Refused(PluginError::Read { .. }) => 2,
             Self::Refused(_)
@@ -151,6 +165,8 @@ impl Failure {
             Self::Held(Held::Back { .. }) => "held-back",
             Self::Held(Held::Aside { .. }) => "set-aside",
             Self::Network(_) => "network",
+            Self::Catalogue(error) => error.code(),
+            Self::Inactive { .. } => "inactive",
             Self::Export {
                 source: JournalError::Output(_),
                 ..

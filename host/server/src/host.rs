@@ -73,6 +73,16 @@ impl Host {
         &self.engine
     }
 
+    /// The clock of runs and waits.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether `http://` and addresses of this machine are allowed.
+    pub(crate) fn insecure_loopback(&self) -> bool {
+        self.insecure_loopback
+    }
+
     /// Where plugins lie.
     pub(crate) fn plugin_directory(&self) -> &Path {
         &self.plugins

@@ -21,8 +21,11 @@ BEGIN SELECT raise(ABORT, 'cursed'); END;
 CREATE TRIGGER plague BEFORE INSERT ON blocks WHEN new.content_type = 'plague'
 BEGIN SELECT raise(ROLLBACK, 'plague'); END;";
 
+/// The journal's steps and one of a caller.
 fn curses() -> Vec<M<'static>> {
-    vec![M::up(CURSES)]
+    let mut steps = migrations();
+    steps.push(M::up(CURSES));
+    steps
 }
 
 fn open(dir: &Path) -> Journal {
@@ -532,7 +535,7 @@ async fn a_reader_needs_no_lock_and_cannot_write() {
 #[test]
 fn where_there_is_no_journal_none_is_made_by_reading() {
     let dir = tempfile::tempdir().unwrap();
-    let missing = Journal::open_read_only(dir.path(), &[]);
+    let missing = Journal::open_read_only(dir.path(), &migrations());
     assert!(matches!(missing, Err(JournalError::Missing { .. })));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
@@ -576,7 +579,7 @@ async fn what_a_dying_process_leaves_on_disk_is_all_that_was_confirmed() {
 fn an_empty_file_and_an_older_one_are_brought_up_to_date() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(FILE_NAME), "").unwrap();
-    let id = connector(&Journal::open(dir.path(), Vec::new()).unwrap());
+    let id = connector(&Journal::open(dir.path(), migrations()).unwrap());
     // A later version of the caller brings tables of its own.
     let older = Journal::open_read_only(dir.path(), &curses());
     let own = migrations().len();
@@ -602,8 +605,8 @@ fn a_newer_schema_is_refused_and_left_alone() {
     drop(open(dir.path()));
     let before = fs::read(dir.path().join(FILE_NAME)).unwrap();
     for refused in [
-        Journal::open(dir.path(), Vec::new()),
-        Journal::open_read_only(dir.path(), &[]),
+        Journal::open(dir.path(), migrations()),
+        Journal::open_read_only(dir.path(), &migrations()),
     ] {
         let error = refused.unwrap_err();
         let own = migrations().len();
@@ -632,7 +635,7 @@ fn a_file_of_every_released_schema_is_brought_up_to_date_and_keeps_its_ids() {
         )
         .unwrap();
         drop(old);
-        let journal = Journal::open(dir.path(), Vec::new()).unwrap();
+        let journal = Journal::open(dir.path(), migrations()).unwrap();
         let row = journal.find_connector("acme", "scanner").unwrap().unwrap();
         assert_eq!(row.id, "c", "of schema {released}");
         assert_eq!(journal.strikes("c").unwrap(), None);
@@ -640,16 +643,37 @@ fn a_file_of_every_released_schema_is_brought_up_to_date_and_keeps_its_ids() {
 }
 
 #[test]
+fn a_step_of_the_callers_keeps_its_place_when_the_journal_grows() {
+    let dir = tempfile::tempdir().unwrap();
+    let beside = M::up("CREATE TABLE beside (connector TEXT REFERENCES connectors (id))");
+    // As released: the journal's first step, the caller's, and nothing more yet.
+    let mut steps = migrations();
+    let later = steps.split_off(1);
+    steps.push(beside);
+    let id = connector(&Journal::open(dir.path(), steps.clone()).unwrap());
+    // A later version: the journal has grown, and its new steps stand behind the caller's.
+    assert!(!later.is_empty());
+    steps.extend(later);
+    let journal = Journal::open(dir.path(), steps).unwrap();
+    assert_eq!(connector(&journal), id);
+    assert_eq!(journal.strikes(&id).unwrap(), None);
+    let insert =
+        move |database: &Connection| Ok(database.execute("INSERT INTO beside VALUES (?1)", [&id])?);
+    assert_eq!(journal.write_and_wait(insert).unwrap(), 1);
+}
+
+#[test]
 fn a_step_that_fails_leaves_the_file_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
-    let id = connector(&Journal::open(dir.path(), Vec::new()).unwrap());
-    let steps = vec![
+    let id = connector(&Journal::open(dir.path(), migrations()).unwrap());
+    let mut steps = migrations();
+    steps.extend([
         M::up("CREATE TABLE fine (x)"),
         M::up("CREATE TABLE fine (x)"),
-    ];
+    ]);
     let failed = Journal::open(dir.path(), steps);
     assert!(matches!(failed, Err(JournalError::Migration { .. })));
-    let journal = Journal::open(dir.path(), Vec::new()).unwrap();
+    let journal = Journal::open(dir.path(), migrations()).unwrap();
     assert_eq!(connector(&journal), id);
 }
 
@@ -657,8 +681,8 @@ fn a_step_that_fails_leaves_the_file_as_it_was() {
 fn what_is_no_journal_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(FILE_NAME), "something else ".repeat(99)).unwrap();
-    assert!(Journal::open(dir.path(), Vec::new()).is_err());
-    assert!(Journal::open_read_only(dir.path(), &[]).is_err());
+    assert!(Journal::open(dir.path(), migrations()).is_err());
+    assert!(Journal::open_read_only(dir.path(), &migrations()).is_err());
 }
 
 #[test]

@@ -7,8 +7,10 @@ use crate::failure::Failure;
 use crate::host::Host;
 use crate::http_help::{self, HttpHelp};
 use crate::report::printable;
+use connector_runtime::plugins::Plugin;
 use connector_runtime::runs::{self, Identity, StartError, TestReport};
 use connector_runtime::sandbox::{Check, Outcome, PluginFailure};
+use connector_runtime::settings::Settings;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -55,6 +57,19 @@ pub(crate) async fn run(global: &Global, file: &Path) -> Result<Answer, Failure>
     let host = Host::assemble(global)?;
     let plugin = host.plugin(&definition).await?;
     let settings = host.settings(&definition, &plugin)?;
+    examine(&host, &definition, plugin, settings).await
+}
+
+/// Tests a definition whose settings have been checked.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn examine(
+    host: &Host,
+    definition: &Definition,
+    plugin: Arc<Plugin>,
+    settings: Settings,
+) -> Result<Answer, Failure> {
     // A test makes no records, so it needs no ids, and no part of the data directory that somebody else may own.
     let identity = Identity {
         tenant_id: String::new(),
@@ -70,7 +85,7 @@ pub(crate) async fn run(global: &Global, file: &Path) -> Result<Answer, Failure>
         Err(StartError::Settings(problems)) => return Err(definition.refused(&problems)),
         Err(StartError::Plugin(fault)) => return Err(Failure::Fault(fault)),
     };
-    Ok(answer(&definition, &report))
+    Ok(answer(definition, &report))
 }
 
 fn answer(definition: &Definition, report: &TestReport) -> Answer {
