@@ -57,10 +57,11 @@ pub struct Journal {
     inner: Arc<Inner>,
 }
 
-/// Dropped from top to bottom: the writer ends before the lock goes.
+/// Dropped from top to bottom: the readers before the writer, since only a writer that is the last to close the file takes
+/// its log away, and with it the former state of what was overwritten; the writer before the lock.
 struct Inner {
-    writer: Option<Writer>,
     readers: Readers,
+    writer: Option<Writer>,
     floor: Arc<Floor>,
     _lock: Option<Lock>,
 }

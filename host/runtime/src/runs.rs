@@ -16,7 +16,7 @@ mod strikes;
 
 pub use configuration::configure;
 pub use connector::{Connector, Identity, StartError};
-pub use ledger::{ContentLedger, EquationCheck, Ledger, RunOutcome};
+pub use ledger::{ContentLedger, EquationCheck, Filtered, Ledger, RunOutcome};
 pub use observer::{Event, Observer, Silent};
 pub use strikes::Held;
 

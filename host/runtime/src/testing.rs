@@ -27,6 +27,7 @@ mod script;
 pub use script::{RecordedRequest, Script};
 
 use crate::egress::{QuotaBook, Upstream, UpstreamError};
+use crate::interflow::Filter;
 use crate::journal::{self, Journal, JournalError};
 use crate::plugins::{Plugin, PluginError};
 use crate::runs::{
@@ -80,6 +81,7 @@ pub struct BenchBuilder {
     limits: Limits,
     clock: Clock,
     compiled: Option<PathBuf>,
+    filters: Vec<Filter>,
     name: String,
     tenant: String,
 }
@@ -120,6 +122,13 @@ impl BenchBuilder {
         self
     }
 
+    /// Log filters of the connector.
+    #[must_use]
+    pub fn filters(mut self, filters: Vec<Filter>) -> Self {
+        self.filters = filters;
+        self
+    }
+
     /// The connector's tenant and name; `acme` and `bench` otherwise.
     #[must_use]
     pub fn named(mut self, tenant: &str, name: &str) -> Self {
@@ -154,6 +163,7 @@ impl BenchBuilder {
             identity,
             plugin,
             upstream: self.upstream,
+            filters: self.filters,
             book: QuotaBook::default(),
             limits: self.limits,
             clock: self.clock,
@@ -174,6 +184,7 @@ struct Parts {
     identity: Identity,
     plugin: Arc<Plugin>,
     upstream: Arc<dyn Upstream>,
+    filters: Vec<Filter>,
     book: QuotaBook,
     limits: Limits,
     clock: Clock,
@@ -191,7 +202,8 @@ impl Parts {
             &self.book,
             self.limits.clone(),
             self.clock.clone(),
-        ))
+        )
+        .with_filters(self.filters.clone()))
     }
 }
 
@@ -241,6 +253,7 @@ impl Bench {
             limits: Limits::default(),
             clock: Clock::simulated(DEFAULT_NOW_MS),
             compiled: None,
+            filters: Vec::new(),
             name: "bench".into(),
             tenant: "acme".into(),
         }

@@ -5,8 +5,8 @@
 mod catalogue;
 
 pub(crate) use catalogue::{
-    ConnectorsCommand, DevicesCommand, Edit, ProfilesCommand, RunNamed, RunsCommand,
-    SecretsCommand, TenantsCommand,
+    ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand, RunNamed,
+    RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
 };
 
 use crate::figures;
@@ -95,6 +95,9 @@ pub(crate) enum Command {
     /// Keep connectors: add, change, test, run, delete them
     #[command(subcommand)]
     Connectors(ConnectorsCommand),
+    /// Which records are dropped instead of kept
+    #[command(subcommand)]
+    Filters(FiltersCommand),
     /// Whose connectors and records they are
     #[command(subcommand)]
     Tenants(TenantsCommand),

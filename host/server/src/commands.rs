@@ -4,6 +4,7 @@ pub(crate) mod collect;
 pub(crate) mod connectors;
 pub(crate) mod devices;
 pub(crate) mod export;
+pub(crate) mod filters;
 pub(crate) mod plugins;
 pub(crate) mod profiles;
 mod question;

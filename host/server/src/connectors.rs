@@ -5,6 +5,7 @@
 //! ```text
 //! tenants ─ connectors ─ definitions ┬ secrets (sealed)
 //!  (the journal's, with their ids)   ├ profile_members ─ profiles
+//!                                    ├ connector_filters ─ filters
 //!                                    └ run_on ─ devices            events, deletions
 //! ```
 //!
@@ -19,6 +20,7 @@ pub(crate) mod device;
 pub(crate) mod difference;
 pub(crate) mod error;
 pub(crate) mod event;
+pub(crate) mod filter;
 pub(crate) mod key;
 pub(crate) mod listing;
 pub(crate) mod profile;

@@ -86,6 +86,7 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Collect(collect) => commands::collect::run(global, collect, screen).await,
         Command::Export { index } => commands::export::run(global, *index),
         Command::Connectors(command) => commands::connectors::run(global, command, screen).await,
+        Command::Filters(command) => commands::filters::run(global, command).await,
         Command::Tenants(command) => commands::tenants::run(global, command).await,
         Command::Profiles(command) => commands::profiles::run(global, command).await,
         Command::Devices(command) => commands::devices::run(global, command).await,

@@ -2,7 +2,7 @@
 
 use super::observer::{Event, Observer};
 use crate::egress::{Egress, EgressSession, Grant, QuotaBook, Upstream};
-use crate::interflow::{Envelope, Labels, Origin};
+use crate::interflow::{Envelope, Filter, Labels, Origin};
 use crate::journal::Journal;
 use crate::limits::{Limit, Spending, Spent};
 use crate::manifest::Manifest;
@@ -54,6 +54,7 @@ pub struct Connector {
     plugin: Arc<Plugin>,
     settings: Settings,
     egress: Arc<Egress>,
+    filters: Arc<[Filter]>,
     limits: Limits,
     clock: Clock,
 }
@@ -85,9 +86,21 @@ impl Connector {
             plugin,
             settings,
             egress,
+            filters: Arc::default(),
             limits,
             clock,
         }
+    }
+
+    /// The same connector with log filters: a record that matches one is counted there and not kept.
+    #[must_use]
+    pub fn with_filters(mut self, filters: Vec<Filter>) -> Self {
+        self.filters = filters.into();
+        self
+    }
+
+    pub(crate) fn filters(&self) -> &Arc<[Filter]> {
+        &self.filters
     }
 
     /// Who it is.

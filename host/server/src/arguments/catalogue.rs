@@ -195,3 +195,64 @@ pub(crate) enum SecretsCommand {
     /// Make a new key (or take the one in CONNECTOR_HOST_NEW_KEY) and seal every secret anew
     Rotate,
 }
+
+/// What to do with log filters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FiltersCommand {
+    /// List the filters
+    List,
+    /// Show a filter's conditions, and which connectors have it
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Keep a new filter; it drops nothing before it is attached
+    Add {
+        /// The filter: name, tenant, [[conditions]]
+        #[arg(value_name = "FILE.toml")]
+        file: PathBuf,
+    },
+    /// Give a filter other conditions
+    Edit {
+        /// Its name
+        name: String,
+        /// The filter with its new conditions
+        #[arg(long, value_name = "FILE.toml")]
+        from: PathBuf,
+    },
+    /// Delete a filter that is attached to nothing
+    Delete {
+        /// Its name
+        name: String,
+    },
+    /// Let a connector drop what a filter matches
+    Attach {
+        /// The filter's name
+        name: String,
+        /// `tenant/name`, or `name`
+        connector: String,
+    },
+    /// Let a connector drop it no longer
+    Detach {
+        /// The filter's name
+        name: String,
+        /// `tenant/name`, or `name`
+        connector: String,
+    },
+    /// Show what a filter would have dropped of the last records; nothing is changed
+    Try(TryFilter),
+}
+
+/// What to try a filter on.
+#[derive(Debug, Args)]
+pub(crate) struct TryFilter {
+    /// A kept filter's name, or a file
+    #[arg(value_name = "NAME|FILE.toml")]
+    pub(crate) filter: String,
+    /// Only records of this connector: `tenant/name`, or `name`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) connector: Option<String>,
+    /// How many records
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) last: u64,
+}

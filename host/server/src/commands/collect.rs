@@ -149,7 +149,11 @@ impl Run<'_> {
             });
         }
         let identity = identity(self.connector);
-        let connector = self.host.connector(identity, plugin, settings)?;
+        let filters = self.catalogue.filters_of(&self.connector.id)?;
+        let connector = self
+            .host
+            .connector(identity, plugin, settings)?
+            .with_filters(filters);
         let plan = connector.manifest().ledger.clone();
 
         let progress = Arc::new(Progress::new(

@@ -57,6 +57,25 @@ CREATE TABLE profile_members (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX profile_members_by_connector ON profile_members (connector);
 
+-- `tenant` is none for the filters of all tenants.
+CREATE TABLE filters (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    tenant TEXT REFERENCES tenants (id),
+    conditions TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    modified INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE connector_filters (
+    connector TEXT NOT NULL REFERENCES definitions (connector) ON DELETE CASCADE,
+    filter TEXT NOT NULL REFERENCES filters (id),
+    attached INTEGER NOT NULL,
+    PRIMARY KEY (connector, filter)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX connector_filters_by_filter ON connector_filters (filter);
+
 -- The connector's row stays for its records, under a name that nobody can type.
 CREATE TABLE deletions (
     connector TEXT PRIMARY KEY REFERENCES connectors (id),

@@ -30,7 +30,7 @@ pub(super) fn checked(name: &str) -> Result<String, CatalogueError> {
     }
 }
 
-fn id_of(database: &Connection, name: &str) -> Result<String, CatalogueError> {
+pub(super) fn id_of(database: &Connection, name: &str) -> Result<String, CatalogueError> {
     let found = database
         .query_row("SELECT id FROM tenants WHERE name = ?1", [name], |row| {
             row.get(0)
@@ -149,6 +149,12 @@ impl Catalogue {
             if ever {
                 return Err(CatalogueError::Conflict(format!(
                     "tenant {name} has records of deleted connectors, which keep their tenant; it cannot be deleted"
+                )));
+            }
+            let filters = "SELECT EXISTS (SELECT 1 FROM filters WHERE tenant = ?1)";
+            if database.query_row(filters, [&id], |row| row.get(0))? {
+                return Err(CatalogueError::Conflict(format!(
+                    "tenant {name} has log filters; delete them first (`filters list`)"
                 )));
             }
             database.execute("DELETE FROM tenants WHERE id = ?1", [&id])?;

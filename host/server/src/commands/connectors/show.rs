@@ -28,6 +28,8 @@ struct List<'a> {
 #[derive(Serialize)]
 struct Shown<'a> {
     connector: &'a StoredConnector,
+    /// The names of its log filters.
+    filters: &'a [String],
     /// The last ones, the newest first: `{"time","kind","text"}`.
     events: &'a [Event],
 }
@@ -111,14 +113,18 @@ pub(super) fn run(global: &Global, name: &str) -> Result<Answer, Failure> {
     let catalogue = Catalogue::read(&host::data_directory(global)?)?;
     let connector = catalogue.connector(name)?;
     let events = catalogue.events(&connector.id, EVENTS)?;
+    let filters = catalogue.filters_of(&connector.id)?;
+    let filters: Vec<String> = filters.into_iter().map(|filter| filter.name).collect();
     let document = Shown {
         connector: &connector,
+        filters: &filters,
         events: &events,
     };
-    Ok(Answer::new(describe(&connector, &events), &document, 0))
+    let text = describe(&connector, &filters, &events);
+    Ok(Answer::new(text, &document, 0))
 }
 
-fn describe(connector: &StoredConnector, events: &[Event]) -> String {
+fn describe(connector: &StoredConnector, filters: &[String], events: &[Event]) -> String {
     let mut text = format!(
         "connector {} ({} {})",
         connector.full_name(),
@@ -133,6 +139,9 @@ fn describe(connector: &StoredConnector, events: &[Event]) -> String {
     line("run on", connector.run_on.clone());
     if !connector.profiles.is_empty() {
         line("profiles", connector.profiles.join(", "));
+    }
+    if !filters.is_empty() {
+        line("filters", filters.join(", "));
     }
     line("content", connector.content_types.join(", "));
     line("interval", format!("{} min", connector.interval_minutes));
