@@ -435,7 +435,7 @@ fn seal(
 }
 
 /// The notes of a batch, one JSON array, with those of what was dropped at its end.
-fn with_remains(notes: &[u8], remaining: &[Value]) -> Cow<'_, [u8]> {
+fn with_remains<'a>(notes: &'a [u8], remaining: &[Value]) -> Cow<'a, [u8]> {
     if remaining.is_empty() {
         return Cow::Borrowed(notes);
     }

@@ -90,7 +90,7 @@ pub(crate) async fn run(global: &Global, command: &FiltersCommand) -> Result<Ans
         (FiltersCommand::Detach { name, connector }, _) => {
             match catalogue.detach_filter(name, connector).await? {
                 true => format!(
-                    "filter {name} drops nothing of connector {connector} any more; what it dropped comes back when it is read again (`connector-host connectors run {connector} --full`)"
+                    "filter {name} drops nothing of connector {connector} any more; what it dropped comes back when the vendor reports another state of it"
                 ),
                 false => format!("filter {name} was not attached to connector {connector}"),
             }
