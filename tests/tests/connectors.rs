@@ -31,7 +31,7 @@ impl Scanner {
         let log = Arc::clone(&requests);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let head = answer(stream);
+                let head = answer(&stream);
                 log.lock().unwrap().push(head);
             }
         });
@@ -44,9 +44,9 @@ impl Scanner {
     }
 }
 
-fn answer(stream: TcpStream) -> String {
+fn answer(stream: &TcpStream) -> String {
     let mut head = String::new();
-    let mut reader = BufReader::new(&stream);
+    let mut reader = BufReader::new(stream);
     while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).is_ok_and(|read| read > 0) {}
     let (status, body) = match head.contains(SENT) {
         true => ("200 OK", r#"[{"id":"a1","seen_ms":1772440877000}]"#),
@@ -54,8 +54,9 @@ fn answer(stream: TcpStream) -> String {
     };
     let length = body.len();
     // Whoever asked may have gone.
+    let mut out = stream;
     let _ = write!(
-        &stream,
+        out,
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
     );
     head
@@ -75,7 +76,7 @@ struct Said {
 
 impl Said {
     fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{}{}", self.out, self.error))
+        serde_json::from_str(&self.out).unwrap()
     }
 
     /// The error's code and all that it says.

@@ -16,6 +16,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 /// Conditions of one filter.
 pub const MOST_CONDITIONS: usize = 10;
@@ -210,24 +211,25 @@ fn reaches(value: &Value, path: &str, test: &dyn Fn(&Value) -> bool) -> bool {
         .is_some_and(|member| reaches(member, rest, test))
 }
 
-fn same(found: &Value, wanted: &Value) -> bool {
-    match (found, wanted) {
-        (Value::Object(_) | Value::Array(_) | Value::Null, _) => false,
-        (Value::String(found), Value::String(wanted)) => found == wanted,
-        (Value::String(found), wanted) => *found == wanted.to_string(),
-        (found, Value::String(wanted)) => found.to_string() == *wanted,
-        (found, wanted) => found.to_string() == wanted.to_string(),
+/// A scalar as text; nothing else is comparable.
+fn text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(_) | Value::Bool(_) => Some(Cow::Owned(value.to_string())),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+fn same(found: &Value, wanted: &Value) -> bool {
+    let found = text(found);
+    found.is_some() && found == text(wanted)
 }
 
 fn has(found: &Value, wanted: &Value) -> bool {
     let Value::String(found) = found else {
         return false;
     };
-    match wanted {
-        Value::String(wanted) => found.contains(wanted.as_str()),
-        wanted => found.contains(&wanted.to_string()),
-    }
+    text(wanted).is_some_and(|wanted| found.contains(wanted.as_ref()))
 }
 
 fn number(value: &Value) -> Option<f64> {

@@ -132,7 +132,7 @@ fn describe(connector: &StoredConnector, filters: &[String], events: &[Event]) -
         connector.version
     );
     let mut line = |word: &str, value: String| {
-        text.push_str(&format!("\n  {word:<14}{}", printable(&value)));
+        text.push_str(&format!("\n  {word:<15}{}", printable(&value)));
     };
     line("id", connector.id.clone());
     line("collect", collects(connector).to_owned());
