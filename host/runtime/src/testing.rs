@@ -300,7 +300,8 @@ impl Bench {
         Ok(records)
     }
 
-    /// The notes of every block: which objects were seen, and what belonged to each.
+    /// The notes of every block: which objects were seen, what belonged to each, and what remains of records
+    /// that a log filter dropped (see [`crate::interflow::remains`]).
     ///
     /// # Errors
     /// If the journal cannot be read.

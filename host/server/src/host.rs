@@ -1,7 +1,8 @@
 //! The host, put together for one command: directories, configuration, engine, plugins, network.
 //!
 //! ```text
-//! <data directory>/journal.sqlite   records, cursors, caches, runs   (the journal's)
+//! <data directory>/journal.sqlite   records, cursors, caches, runs   (the journal's); connectors (the catalogue's)
+//! <data directory>/secret.key       what seals the stored secrets    (the catalogue's)
 //! <data directory>/compiled/        compiled plugins                 (the engine's)
 //! <data directory>/plugins/         *.wasm, unless named elsewhere
 //! <data directory>/host.toml        configuration, if there is one
