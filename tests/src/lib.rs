@@ -1,7 +1,11 @@
 //! What the tests of the whole share: the built components, and a simulated Qualys behind a bench.
 
+pub mod components;
 pub mod estate;
+pub mod hostile;
+pub mod loopback;
 pub mod process;
+pub mod secrets;
 pub mod truth;
 
 use bytes::Bytes;
@@ -24,6 +28,12 @@ pub fn qualys_component() -> &'static Path {
 pub fn acme_component() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| built("acme-scanner-connector"))
+}
+
+/// The plugin that passes on whatever it is told.
+pub fn parrot_component() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| built("parrot-connector"))
 }
 
 #[expect(clippy::panic, reason = "without a component there is nothing to test")]

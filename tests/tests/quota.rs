@@ -348,3 +348,96 @@ async fn an_answer_that_is_larger_than_allowed_is_continued_in_pieces_that_are_n
             .contains("larger than allowed")
     );
 }
+
+#[tokio::test]
+async fn what_was_spent_stays_spent_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    // Without headers, so that only our own book knows.
+    let vendor = vendor("--rate-limit 300 --switch omit-limit-headers");
+    let open = || async {
+        let one_by_one = settings(json!({"hosts_per_page": 1}));
+        let bench = vendor.bench().settings(one_by_one).folder(folder.path());
+        bench.open().await.unwrap()
+    };
+    let mut spent = 0;
+    for _ in 0..2 {
+        let mut bench = open().await;
+        bench.options.full = true;
+        let ledger = collect(&mut bench).await;
+        done(&ledger);
+        spent += 24;
+        for bucket in &ledger.quota {
+            assert_eq!(bucket.calls_in_window, spent, "{}", bucket.bucket);
+            assert_eq!((bucket.limit, bucket.remaining), (300, 300 - spent));
+        }
+    }
+    vendor.clock.advance(HOUR);
+    let mut bench = open().await;
+    let ledger = collect(&mut bench).await;
+    assert!(
+        ledger
+            .quota
+            .iter()
+            .all(|bucket| bucket.calls_in_window <= 2),
+        "an hour later they are given back: {:?}",
+        ledger.quota
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_was_postponed_stays_postponed_after_a_restart_and_goes_on_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let vendor = vendor("--rate-limit 5");
+    let open = || async {
+        let pages = settings(json!({"hosts_per_page": 4}));
+        let bench = vendor.bench().settings(pages).folder(folder.path());
+        bench.open().await.unwrap()
+    };
+    let first = collect(&mut open().await).await;
+    assert_eq!(first.outcome, RunOutcome::Postponed);
+    vendor.clock.advance(Duration::from_secs(600));
+    let early = collect(&mut open().await).await;
+    assert_eq!(
+        (early.outcome, early.resume_at),
+        (RunOutcome::Postponed, first.resume_at)
+    );
+    assert_eq!(early.traffic.requests, 0, "not a single call");
+    assert_eq!(early.traffic.held_back, 2);
+    vendor.clock.advance(Duration::from_secs(3000));
+    let mut bench = open().await;
+    done(&collect(&mut bench).await);
+    everything_arrived(&vendor, &bench);
+    never_one_too_many(&vendor, 5, HOUR);
+}
+
+#[tokio::test]
+async fn the_reserve_stays_although_others_use_the_same_account() {
+    let vendor = vendor("--rate-limit 40");
+    let one_by_one = json!({"hosts_per_page": 1});
+    let first = collect(&mut open(&vendor, one_by_one.clone()).await).await;
+    done(&first);
+    // A data directory of its own: this one knows of the first one's calls only what the vendor says.
+    let second = collect(&mut open(&vendor, one_by_one).await).await;
+    assert_eq!(second.outcome, RunOutcome::Postponed);
+    for bucket in &second.quota {
+        assert_eq!((bucket.calls_in_window, bucket.remaining), (14, 2));
+    }
+    never_one_too_many(&vendor, 38, HOUR);
+}
+
+#[tokio::test]
+async fn a_wait_for_a_permit_is_shown_while_it_lasts() {
+    let vendor = vendor("--rate-limit 5 --rate-window 20");
+    let mut bench = open(&vendor, json!({"hosts_per_page": 4})).await;
+    let ledger = collect(&mut bench).await;
+    done(&ledger);
+    let waits = bench.waits();
+    assert_eq!(seconds(&bench), [20, 20]);
+    assert_eq!(waits[0].1, "The vendor's budget `host-list` is used up.");
+    assert_eq!(
+        waits[1].1,
+        "The vendor's budget `detection-list` is used up."
+    );
+    assert_eq!(ledger.traffic.permit_wait_ms, 40_000);
+    never_one_too_many(&vendor, 5, Duration::from_secs(20));
+}

@@ -2,66 +2,59 @@
 //!
 //! A request leaves only if the connector's grant covers its origin, method, path and form fields, and only to addresses
 //! that were checked after resolving; the connection is made to exactly those, so a name that changes its mind between the
-//! check and the connect gains nothing. The credential is added after the grant and the quota; the address check of the upstream
-//! stands between it and the wire.
+//! check and the connect gains nothing. The credential is added last, after everything that can refuse.
 //!
-//! The order, in [`Egress::send`]: read the body to its end → grant → forbidden headers → permit of the quota bucket →
-//! credential → resolve, check, connect and send (`upstream`) → count and bound bytes and time (`body`).
+//! The order stands in [`Egress::send`], one step under the other.
 //!
 //! Never here: redirects, retries (a run decides those), or a log line with a header value in it.
 
 mod address;
 mod body;
 mod credential;
+mod form;
 mod grant;
+mod headers;
+mod network;
 mod origin;
 mod quota;
+mod resolver;
+mod session;
+mod target;
 mod traffic;
 mod upstream;
+
+#[cfg(test)]
+mod tests;
 
 pub use address::AddressPolicy;
 pub use credential::{Credential, Secret};
 pub use grant::{Denial, Grant};
+pub use network::{ClientIdentity, NetworkError, NetworkOptions, NetworkUpstream, Proxy};
 pub use origin::{Origin, OriginError};
-pub use quota::QuotaBook;
+pub use quota::{BucketState, QuotaBook, QuotaStore, Saving, StoredBucket};
+pub use resolver::Lookup;
+pub use session::EgressSession;
+pub(crate) use session::Hooks;
 pub use traffic::{Traffic, TrafficCounts};
-pub use upstream::{
-    Answer, Lookup, NetworkError, NetworkOptions, NetworkUpstream, Upstream, UpstreamBody,
-    UpstreamError, body_of,
-};
+pub use upstream::{Answer, Resolution, Upstream, UpstreamBody, UpstreamError, body_of};
 
-use crate::limits::Spending;
+use crate::limits::Limit;
 use crate::manifest::Quota;
-use crate::sandbox::Meter;
 use crate::{Clock, Limits};
 use body::GuardedBody;
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
-use quota::Account;
+use bytes::Bytes;
+use form::Form;
+use http::{HeaderValue, StatusCode, header, request, response};
+use http_body_util::{BodyExt, Full};
+use quota::{Account, Permit};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
-use wasmtime_wasi_http::{
-    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
-    WasiHttpHooks,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use url::Url;
+use wasmtime_wasi_http::{Error, WasiBody};
 
 /// How long a request may wait for a permit before the guest is told to come back later.
 const PERMIT_PATIENCE: Duration = Duration::from_secs(30);
-
-/// Headers that a guest can neither set nor see, besides those of the connection itself.
-const SECRET_HEADERS: [HeaderName; 6] = [
-    header::AUTHORIZATION,
-    header::COOKIE,
-    header::SET_COOKIE,
-    header::HOST,
-    header::PROXY_AUTHORIZATION,
-    header::PROXY_AUTHENTICATE,
-];
-
-fn is_forbidden(name: &HeaderName) -> bool {
-    SECRET_HEADERS.contains(name) || DEFAULT_FORBIDDEN_HEADERS.contains(name)
-}
 
 /// One connector's way out.
 pub struct Egress {
@@ -70,8 +63,25 @@ pub struct Egress {
     quota: Quota,
     account: Arc<Account>,
     upstream: Arc<dyn Upstream>,
+    /// Places for requests that are under way at the same time, whatever the quota says.
+    places: Arc<Semaphore>,
     limits: Limits,
     clock: Clock,
+}
+
+/// What a request holds until its response has ended.
+pub(crate) struct Hold {
+    _place: OwnedSemaphorePermit,
+    permit: Option<Permit>,
+}
+
+impl Hold {
+    /// Nothing was sent, so nothing counts.
+    fn give_back(self) {
+        if let Some(permit) = self.permit {
+            permit.give_back();
+        }
+    }
 }
 
 impl Egress {
@@ -86,16 +96,22 @@ impl Egress {
         clock: Clock,
     ) -> Self {
         let user = credential.as_ref().map_or("", Credential::username);
-        let account = book.account(grant.origin(), user);
+        let account = book.account(grant.origin(), user, &clock);
         Self {
             grant,
             credential,
             quota,
             account,
             upstream,
+            places: Arc::new(Semaphore::new(limits.connections as usize)),
             limits,
             clock,
         }
+    }
+
+    /// What is known of the vendor's quota.
+    pub fn quota(&self) -> Vec<BucketState> {
+        self.account.state(&self.quota)
     }
 
     async fn send(
@@ -103,108 +119,205 @@ impl Egress {
         session: &EgressSession,
         request: http::Request<WasiBody>,
     ) -> Result<http::Response<WasiBody>, Error> {
-        let deny = |denial: Denial| {
-            session.traffic.denied(denial.to_string());
-            Error::HttpRequestDenied
-        };
-        if session.calls.fetch_add(1, Ordering::Relaxed) >= self.limits.requests {
-            return Err(deny(Denial::TooManyRequests(self.limits.requests)));
-        }
+        let deny = |denial: Denial| session.deny(&denial);
+        session.count(self.limits.requests).map_err(deny)?;
         let (parts, body) = request.into_parts();
+        let url = target::normalise(&parts.uri).map_err(deny)?;
         // The guest writes this body, so its time is the guest's own: the call's limit ends it.
-        let body = match Limited::new(body, self.limits.request_bytes)
-            .collect()
-            .await
-        {
-            Ok(body) => body.to_bytes(),
-            Err(_) => {
-                return Err(Error::HttpRequestBodySize(Some(
-                    self.limits.request_bytes as u64,
-                )));
-            }
-        };
+        let body = form::read_body(body, self.limits.request_bytes).await?;
+        let body = body.ok_or_else(|| deny(Denial::BodySize(self.limits.request_bytes)))?;
         let waiting = session
             .meter
             .wait(PERMIT_PATIENCE + self.limits.first_byte_timeout);
-        let allowed = self
-            .grant
-            .check(&parts.method, &parts.uri, &parts.headers, &body)
-            .map_err(deny)?;
-
-        let bucket = quota::bucket(&self.quota, allowed.url.path());
-        let permit = match bucket {
-            None => None,
-            Some(bucket) => {
-                let before = self.clock.elapsed();
-                let patience = Duration::from_millis(session.patience.load(Ordering::Relaxed));
-                let permit = self.account.permit(bucket, &self.clock, patience).await;
-                let waited = self.clock.elapsed().saturating_sub(before);
-                session.set_patience(patience.saturating_sub(waited));
-                session.traffic.waited(waited);
-                match permit {
-                    Ok(permit) => Some(permit),
-                    Err(wait) => {
-                        session.traffic.held_back();
-                        return Ok(come_back_later(wait));
-                    }
+        let form = Form::of(&parts.method, &url, &parts.headers, &body).map_err(deny)?;
+        self.grant.check(&parts.method, &url, &form).map_err(deny)?;
+        headers::check(&parts.headers).map_err(deny)?;
+        let mut hold = match self.permit(session, &url).await {
+            Ok(hold) => hold,
+            Err(wait) => return Ok(come_back_later(wait)),
+        };
+        let begun = self.clock.elapsed();
+        // Resolves, and checks every address; the upstream connects to exactly those.
+        let resolved = self.in_time(begun, self.upstream.resolve(self.grant.origin()));
+        if let Err(failure) = resolved.await {
+            hold.give_back();
+            return Err(failure.note(session));
+        }
+        let spending = session.spending();
+        spending.note(Limit::HeaderBytes, headers::size(&parts.headers) as u64);
+        spending.note(Limit::RequestBytes, body.len() as u64);
+        let request = self.outgoing(parts, &url, body)?;
+        session.traffic.sent(request.body().len() as u64);
+        let response = match self.in_time(begun, self.upstream.send(request)).await {
+            Ok(response) => response,
+            Err(failure) => {
+                if failure.is_unsent() {
+                    hold.give_back();
                 }
+                return Err(failure.note(session));
             }
         };
-
-        let mut request = http::Request::new(body.clone());
-        *request.method_mut() = parts.method;
-        *request.uri_mut() = match allowed.url.as_str().parse() {
-            Ok(uri) => uri,
-            Err(_) => return Err(Error::HttpRequestUriInvalid),
-        };
-        for (name, value) in &parts.headers {
-            if !is_forbidden(name) {
-                request.headers_mut().append(name, value.clone());
-            }
-        }
-        if let Some(credential) = &self.credential {
-            request
-                .headers_mut()
-                .insert(header::AUTHORIZATION, credential.header());
-        }
-        session.traffic.sent(body.len() as u64);
-        let answer = self
-            .clock
-            .timeout(self.limits.first_byte_timeout, self.upstream.send(request))
-            .await;
-        let response = match answer {
-            None => return Err(Error::HttpResponseTimeout),
-            Some(Err(error)) => {
-                if let UpstreamError::Denied(sentence) = &error {
-                    session.traffic.denied(sentence.clone());
-                }
-                session.traffic.failed(error.to_string());
-                return Err(error.into());
-            }
-            Some(Ok(response)) => response,
-        };
-        if let Some(bucket) = bucket {
-            self.account.observe(
-                bucket,
-                &self.quota.headers,
-                response.headers(),
-                self.clock.elapsed(),
-            );
-        }
-        drop(waiting);
         let (mut parts, body) = response.into_parts();
-        for name in SECRET_HEADERS {
-            parts.headers.remove(name);
+        self.take_in(&url, &parts, &mut hold).await;
+        drop(waiting);
+        let spending = session.spending();
+        spending.note_time(
+            Limit::FirstByteTime,
+            self.clock.elapsed().saturating_sub(begun),
+        );
+        let size = headers::size(&parts.headers);
+        spending.note(Limit::HeaderBytes, size as u64);
+        if size > self.limits.header_bytes {
+            session
+                .traffic
+                .failed("the response has larger headers than allowed (`headers_kib`)");
+            return Err(Error::HttpResponseHeaderSectionSize(None));
         }
+        headers::strip(&mut parts.headers);
+        // Counts and bounds what is left: bytes, silence and time.
         let body = GuardedBody::new(
             body,
-            permit,
+            hold,
             Arc::clone(&session.meter),
             Arc::clone(&session.traffic),
             self.clock.clone(),
             &self.limits,
         );
         Ok(http::Response::from_parts(parts, body.boxed_unsync()))
+    }
+
+    /// Takes a place and, if a bucket counts this path, a permit.
+    ///
+    /// # Errors
+    /// With the time after which it is worth asking again.
+    async fn permit(&self, session: &EgressSession, url: &Url) -> Result<Hold, Duration> {
+        let before = self.clock.elapsed();
+        let patience = session.patience();
+        let left = || patience.saturating_sub(self.clock.elapsed().saturating_sub(before));
+        let result = async {
+            let place = self.place(session, patience).await.ok_or(patience)?;
+            let taken =
+                (self.limits.connections as usize).saturating_sub(self.places.available_permits());
+            session.spending().note(Limit::Connections, taken as u64);
+            let permit = match quota::bucket(&self.quota, url.path()) {
+                None => None,
+                Some(bucket) => {
+                    let waiting = |time, reason: &str| session.tell(time, reason);
+                    Some(self.account.permit(bucket, left(), &waiting).await?)
+                }
+            };
+            Ok(Hold {
+                _place: place,
+                permit,
+            })
+        }
+        .await;
+        session.set_patience(left());
+        session.traffic.waited(patience - left());
+        if result.is_err() {
+            session.traffic.held_back();
+        }
+        result
+    }
+
+    /// Takes a place, waiting for at most `patience`.
+    async fn place(
+        &self,
+        session: &EgressSession,
+        patience: Duration,
+    ) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Some(place);
+        }
+        session.tell(
+            None,
+            "As many requests as this connector may have at the same time are under way.",
+        );
+        let place = Arc::clone(&self.places).acquire_owned();
+        self.clock.timeout(patience, place).await?.ok()
+    }
+
+    /// Runs a step on the way to the response's first byte, for which all steps since `begun` have one time together.
+    async fn in_time<T>(
+        &self,
+        begun: Duration,
+        step: impl Future<Output = Result<T, UpstreamError>>,
+    ) -> Result<T, SendFailure> {
+        let spent = self.clock.elapsed().saturating_sub(begun);
+        let left = self.limits.first_byte_timeout.saturating_sub(spent);
+        match self.clock.timeout(left, step).await {
+            None => Err(SendFailure::Time(self.limits.first_byte_timeout)),
+            Some(result) => result.map_err(SendFailure::Network),
+        }
+    }
+
+    /// The request as it leaves: what was checked, and the credential.
+    fn outgoing(
+        &self,
+        parts: request::Parts,
+        url: &Url,
+        body: Bytes,
+    ) -> Result<http::Request<Bytes>, Error> {
+        let mut request = http::Request::new(body);
+        *request.method_mut() = parts.method;
+        *request.uri_mut() = url
+            .as_str()
+            .parse()
+            .map_err(|_| Error::HttpRequestUriInvalid)?;
+        *request.headers_mut() = headers::outgoing(&parts.headers);
+        if let Some(credential) = &self.credential {
+            request
+                .headers_mut()
+                .insert(header::AUTHORIZATION, credential.header());
+        }
+        Ok(request)
+    }
+
+    /// Takes in what the vendor reports about its quota, and waits until the call is counted durably.
+    async fn take_in(&self, url: &Url, answer: &response::Parts, hold: &mut Hold) {
+        if let Some(bucket) = quota::bucket(&self.quota, url.path())
+            && let Some(permit) = &mut hold.permit
+        {
+            let names = &self.quota.headers;
+            self.account
+                .observe(bucket, names, answer.status, &answer.headers, permit);
+            permit.counted().await;
+        }
+    }
+}
+
+/// Why there is no response.
+enum SendFailure {
+    /// None came within this time.
+    Time(Duration),
+    Network(UpstreamError),
+}
+
+impl SendFailure {
+    /// Whether it is certain that the vendor has seen nothing of the request.
+    fn is_unsent(&self) -> bool {
+        matches!(self, Self::Network(error) if error.is_unsent())
+    }
+
+    /// Notes it in the session's traffic, and says it in the guest's terms.
+    fn note(self, session: &EgressSession) -> Error {
+        match self {
+            Self::Time(limit) => {
+                let sentence = format!(
+                    "no answer within {} s; a time-out (`first_byte_seconds`) that is too short for this vendor can be raised",
+                    limit.as_secs()
+                );
+                session.traffic.failed(&sentence);
+                Error::HttpResponseTimeout
+            }
+            Self::Network(error) => {
+                if let UpstreamError::Denied(sentence) = &error {
+                    session.traffic.denied(sentence);
+                }
+                session.traffic.failed(&error.to_string());
+                error.into()
+            }
+        }
     }
 }
 
@@ -218,107 +331,4 @@ fn come_back_later(wait: Duration) -> http::Response<WasiBody> {
         .headers_mut()
         .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
-}
-
-/// What one instance needs of egress: the connector's way out, and its own counters.
-#[derive(Clone)]
-pub struct EgressSession {
-    egress: Option<Arc<Egress>>,
-    pub(crate) meter: Arc<Meter>,
-    traffic: Arc<Traffic>,
-    calls: Arc<AtomicU32>,
-    /// Milliseconds that the requests of one call may wait for permits, all together.
-    patience: Arc<AtomicU64>,
-}
-
-impl EgressSession {
-    /// A session through `egress`, counted in `traffic`.
-    pub fn new(egress: Arc<Egress>, traffic: Arc<Traffic>) -> Self {
-        Self {
-            meter: Arc::new(Meter::new(egress.clock.clone())),
-            egress: Some(egress),
-            traffic,
-            calls: Arc::default(),
-            patience: Arc::new(AtomicU64::new(milliseconds(PERMIT_PATIENCE))),
-        }
-    }
-
-    /// What the run spends of its limits.
-    pub(crate) fn spending(&self) -> &Arc<Spending> {
-        self.traffic.spending()
-    }
-
-    /// Bounds the waits for permits from now on; what is waited is taken off.
-    pub(crate) fn set_patience(&self, patience: Duration) {
-        self.patience.store(
-            milliseconds(patience.min(PERMIT_PATIENCE)),
-            Ordering::Relaxed,
-        );
-    }
-
-    /// A session in which every request is refused.
-    pub(crate) fn closed(clock: Clock) -> Self {
-        Self {
-            egress: None,
-            meter: Arc::new(Meter::new(clock)),
-            traffic: Arc::default(),
-            calls: Arc::default(),
-            patience: Arc::default(),
-        }
-    }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The seam to wasi-http: everything that a guest sends comes through here.
-pub(crate) struct Hooks(EgressSession);
-
-impl Hooks {
-    pub(crate) fn new(session: EgressSession) -> Self {
-        Self(session)
-    }
-
-    pub(crate) fn begin_call(&mut self) {
-        self.0.calls.store(0, Ordering::Relaxed);
-    }
-}
-
-impl WasiHttpHooks for Hooks {
-    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
-        Arc::new(is_forbidden)
-    }
-
-    fn set_host_header(&mut self) -> bool {
-        false
-    }
-
-    fn send_request(
-        &mut self,
-        request: http::Request<WasiBody>,
-        _options: Option<RequestOptions>,
-        _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<
-        dyn Future<
-                Output = Result<
-                    (
-                        http::Response<WasiBody>,
-                        Box<dyn Future<Output = Result<(), Error>> + Send>,
-                    ),
-                    Error,
-                >,
-            > + Send,
-    > {
-        let session = self.0.clone();
-        Box::new(async move {
-            let Some(egress) = &session.egress else {
-                return Err(Error::HttpRequestDenied);
-            };
-            let response = egress.send(&session, request).await?;
-            let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
-                Box::new(std::future::ready(Ok(())));
-            Ok((response, done))
-        })
-    }
 }

@@ -1,6 +1,6 @@
 //! The journal: what must not be lost, in one SQLite file.
 //!
-//! Connectors and their tenants, cursors, what plugins cache, runs, and blocks of records. A [`Commit`] writes the records
+//! Connectors and their tenants, cursors, what plugins cache, runs, spent quota, and blocks of records. A [`Commit`] writes the records
 //! of one batch, its cache and its cursor in one transaction; readers follow the blocks by their offset.
 //!
 //! Promised: what [`Journal::commit`] has confirmed survives a crash of the process and of the machine; what it refused, or
@@ -18,6 +18,8 @@ mod commit;
 mod connectors;
 mod error;
 mod files;
+mod grants;
+mod quota;
 mod runs;
 mod schema;
 mod space;
@@ -31,6 +33,7 @@ pub use block::{Block, Blocks, Records, StoredBlock};
 pub use commit::{Commit, Committed, Position};
 pub use connectors::ConnectorRow;
 pub use error::JournalError;
+pub use grants::AcceptedGrant;
 pub use runs::RunRow;
 pub use schema::migrations;
 pub use space::Size;

@@ -21,6 +21,7 @@ pub mod journal;
 pub mod limits;
 pub mod manifest;
 pub mod plugins;
+pub mod redaction;
 pub mod runs;
 pub mod sandbox;
 pub mod settings;

@@ -16,6 +16,14 @@ use std::time::Duration;
 pub struct Limits {
     /// Size of a component file (`plugins`).
     pub component_bytes: u64,
+    /// CPU time that compiling a component may take, whole seconds; by the clock ten times that (`sandbox::compiler`).
+    pub compile_time: Duration,
+    /// Memory that compiling a component may take (`sandbox::compiler`).
+    pub compile_memory_bytes: u64,
+    /// What `describe` returns (`plugins`).
+    pub manifest_bytes: usize,
+    /// Remarks of one `configure`, and checks of one `test` (`sandbox::instance`).
+    pub remarks: usize,
     /// Linear memory of an instance, all memories together (`sandbox::limiter`).
     pub memory_bytes: usize,
     /// Elements of a table (`sandbox::limiter`).
@@ -42,11 +50,13 @@ pub struct Limits {
     pub stderr_bytes: usize,
     /// Requests of one call (`egress`).
     pub requests: u32,
+    /// Requests of one connector that are under way at the same time, whatever the vendor's quota allows (`egress`).
+    pub connections: u32,
     /// Body of a request (`egress`).
     pub request_bytes: usize,
     /// Body of one response (`egress::body`).
     pub response_bytes: u64,
-    /// Resolve, connect and TLS handshake together (`egress::upstream`).
+    /// For the name's look-up, and again for connect and TLS handshake together (`egress::network`).
     pub connect_timeout: Duration,
     /// From the request until the response's first byte (`egress`).
     pub first_byte_timeout: Duration,
@@ -67,6 +77,10 @@ pub struct Limits {
     pub batch_bytes: u64,
     /// After this time a plugin is asked to return (`runs`).
     pub batch_soft_deadline: Duration,
+    /// Batches of one content type in one run; the next run goes on from there (`runs`).
+    pub run_batches: u32,
+    /// Batches in a row that bring nothing, move no cursor and still ask for more (`runs`).
+    pub idle_batches: u32,
     /// A cursor (`sandbox::instance`).
     pub cursor_bytes: usize,
     /// A report (`sandbox::instance`).
@@ -86,6 +100,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             component_bytes: 32 * MIB as u64,
+            compile_time: Duration::from_secs(60),
+            compile_memory_bytes: 512 * MIB as u64,
+            manifest_bytes: 256 * KIB,
+            remarks: 100,
             memory_bytes: 64 * MIB,
             table_elements: 100_000,
             instances: 64,
@@ -99,6 +117,7 @@ impl Default for Limits {
             log_line_bytes: 4 * KIB,
             stderr_bytes: 8 * KIB,
             requests: 64,
+            connections: 8,
             request_bytes: MIB,
             response_bytes: 16 * 1024 * MIB as u64,
             connect_timeout: Duration::from_secs(20),
@@ -111,6 +130,8 @@ impl Default for Limits {
             batch_items: 5_000,
             batch_bytes: 8 * MIB as u64,
             batch_soft_deadline: Duration::from_secs(10),
+            run_batches: 1_000_000,
+            idle_batches: 1_000,
             cursor_bytes: 64 * KIB,
             report_bytes: 8 * MIB,
             cache_entry_bytes: 256 * KIB,

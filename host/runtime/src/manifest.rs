@@ -116,7 +116,7 @@ pub struct Network {
 }
 
 /// A kind of request.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestRule {
     /// A name for messages.
     pub id: String,
@@ -130,7 +130,7 @@ pub struct RequestRule {
 }
 
 /// How the credential is sent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CredentialPlan {
     /// `basic` is the one scheme of this version.
     pub scheme: CredentialScheme,
@@ -160,7 +160,7 @@ pub struct Quota {
 }
 
 /// One counted path.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
     /// A name for messages.
     pub id: String,
@@ -175,7 +175,7 @@ pub struct Bucket {
 }
 
 /// Response headers that report a quota; each may be known under several names.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotaHeaders {
     /// Calls per window.
     #[serde(default)]
@@ -243,8 +243,13 @@ impl Manifest {
     /// # Errors
     /// If it is not of the documented shape or contradicts itself; the sentence names the member.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        let manifest: Self = serde_json::from_str(text)?;
         let wrong = |message: String| Err(ManifestError::Content(message));
+        if let Some(found) = harmful(&serde_json::from_str(text)?, "") {
+            return wrong(format!(
+                "{found} holds a control character, which could write over what a terminal shows"
+            ));
+        }
+        let manifest: Self = serde_json::from_str(text)?;
         if manifest.manifest_version != MANIFEST_VERSION {
             return wrong(format!(
                 "manifest_version is {}, this host reads {MANIFEST_VERSION}",
@@ -305,8 +310,8 @@ impl Manifest {
                 ));
             }
         }
-        if let Err(error) = jsonschema::draft202012::meta::validate(&manifest.settings) {
-            return wrong(format!("settings is not a JSON Schema: {error}"));
+        if let Err(error) = crate::settings::validator(&manifest.settings) {
+            return wrong(format!("settings: {error}"));
         }
         Ok(manifest)
     }
@@ -314,6 +319,31 @@ impl Manifest {
     /// The content type of this id.
     pub fn content_type(&self, id: &str) -> Option<&ContentType> {
         self.content_types.iter().find(|content| content.id == id)
+    }
+}
+
+/// Where a control character stands in a key or a text, as a JSON pointer. Line ends are a matter of style in the schema,
+/// whose texts are long, and nowhere else.
+fn harmful(value: &Value, pointer: &str) -> Option<String> {
+    let bad = |text: &str| {
+        text.chars().any(|character| {
+            crate::redaction::is_harmful(character)
+                && !(character == '\n' && pointer.starts_with("/settings/"))
+        })
+    };
+    match value {
+        Value::String(text) => bad(text).then(|| pointer.to_owned()),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .find_map(|(place, one)| harmful(one, &format!("{pointer}/{place}"))),
+        Value::Object(members) => members.iter().find_map(|(key, one)| {
+            if bad(key) {
+                return Some(format!("a key of {pointer:?}"));
+            }
+            harmful(one, &format!("{pointer}/{key}"))
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
 

@@ -12,19 +12,21 @@ mod connector;
 mod ledger;
 mod observer;
 mod retry;
+mod stop;
 mod strikes;
 
 pub use configuration::configure;
 pub use connector::{Connector, Identity, StartError};
 pub use ledger::{ContentLedger, EquationCheck, Filtered, Ledger, RunOutcome};
 pub use observer::{Event, Observer, Silent};
+pub use stop::Stop;
 pub use strikes::Held;
 
 use crate::egress::{EgressSession, Traffic};
 use crate::journal::{Journal, JournalError};
 use crate::sandbox::{Check, Fault, NoCache, Usage};
 use collection::Collection;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How a run is to be made.
@@ -36,6 +38,8 @@ pub struct RunOptions {
     pub force: bool,
     /// The most that a run may wait, for quota and between attempts together.
     pub max_wait: Duration,
+    /// How it can be stopped from outside.
+    pub stop: Stop,
 }
 
 impl Default for RunOptions {
@@ -44,6 +48,7 @@ impl Default for RunOptions {
             full: false,
             force: false,
             max_wait: Duration::from_secs(15 * 60),
+            stop: Stop::default(),
         }
     }
 }
@@ -83,8 +88,23 @@ pub async fn collect(
     if !options.force {
         strikes::check(struck.as_ref(), connector.plugin_digest(), clock.now_ms())?;
     }
-    let traffic = Arc::new(Traffic::default());
-    let session = EgressSession::new(connector.egress(), Arc::clone(&traffic));
+    connector.admit(journal).await?;
+    let traffic = Arc::new(Traffic::new(Arc::clone(connector.redactor())));
+    let walked: Arc<Mutex<String>> = Arc::default();
+    let session = EgressSession::new(connector.egress(), Arc::clone(&traffic)).heard_by({
+        let (walked, observer) = (Arc::clone(&walked), Arc::clone(&observer));
+        move |time, reason| {
+            let content_type = walked
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            observer.event(&Event::Waiting {
+                content_type: &content_type,
+                time,
+                reason,
+            });
+        }
+    });
     let store = connector.cache(journal);
     let started = clock.now_ms();
     let opened = connector
@@ -95,7 +115,8 @@ pub async fn collect(
         Err(StartError::Plugin(fault)) => (None, Vec::new(), Some(fault)),
         Err(error) => return Err(error.into()),
     };
-    let mut ledger = Ledger::begin(connector.identity(), started, warnings);
+    let redactor = Arc::clone(connector.redactor());
+    let mut ledger = Ledger::begin(connector.identity(), started, warnings, redactor);
     let run = journal.begin_run(id, started).await?;
     let mut collection = Collection {
         connector,
@@ -116,6 +137,7 @@ pub async fn collect(
     let contents = connector.content_types().iter();
     for content_type in contents.filter(|_| !cannot_start) {
         collection.ledger = ContentLedger::begin(content_type);
+        content_type.clone_into(&mut walked.lock().unwrap_or_else(PoisonError::into_inner));
         result = collection.walk(content_type).await;
         collection.count_dropped_lines();
         let content = &mut collection.ledger;
@@ -129,8 +151,9 @@ pub async fn collect(
             break;
         }
     }
-    ledger.usage = collection.usage();
+    ledger.usage = collection.usage().await;
     ledger.limits = connector.spent(traffic.spending());
+    ledger.quota = connector.egress().quota();
     ledger.finish(clock.now_ms(), collection.waited, &traffic);
     if let Some(fault) = fault {
         ledger.fail_to_start(fault);
@@ -195,7 +218,7 @@ pub async fn test(
     connector: &Connector,
     observer: Arc<dyn Observer>,
 ) -> Result<TestReport, StartError> {
-    let traffic = Arc::new(Traffic::default());
+    let traffic = Arc::new(Traffic::new(Arc::clone(connector.redactor())));
     let session = EgressSession::new(connector.egress(), Arc::clone(&traffic));
     let (mut instance, warnings) = connector
         .open(session, Arc::new(NoCache), &observer)
@@ -204,6 +227,7 @@ pub async fn test(
         Ok(checks) => (checks, None),
         Err(fault) => (Vec::new(), Some(fault)),
     };
+    instance.leave_core_dump().await;
     Ok(TestReport {
         checks,
         warnings,

@@ -6,8 +6,10 @@
 
 use crate::Manifest;
 use crate::egress::{Credential, Origin, Secret};
+use crate::redaction::Redactor;
 use serde::Serialize;
 use serde_json::Value;
+use zeroize::Zeroize as _;
 
 /// Minutes between runs, when the settings name none.
 pub const DEFAULT_INTERVAL_MINUTES: u64 = 5;
@@ -34,6 +36,8 @@ pub struct Settings {
     pub content_types: Vec<String>,
     /// Minutes between runs.
     pub interval_minutes: u64,
+    /// Every text that the schema calls a secret; the password among them.
+    secrets: Vec<Secret>,
 }
 
 impl Settings {
@@ -75,6 +79,10 @@ impl Settings {
         };
 
         let mut public = settings.clone();
+        let mut secrets = Vec::new();
+        for pointer in secret_pointers(manifest) {
+            remove(&mut public, &pointer, &mut secrets);
+        }
         let mut credential = None;
         if let Some(plan) = &manifest.network.credential {
             match (text(&plan.username), text(&plan.password)) {
@@ -103,10 +111,6 @@ impl Settings {
                     }
                 }
             }
-            remove(&mut public, &plan.password);
-        }
-        for pointer in write_only(&manifest.settings) {
-            remove(&mut public, &pointer);
         }
         if let (Some(origin), Some(place)) = (&origin, public.pointer_mut(&manifest.roles.origin)) {
             *place = Value::String(origin.as_str().to_owned());
@@ -126,12 +130,31 @@ impl Settings {
                 credential,
                 content_types,
                 interval_minutes,
+                secrets,
             }),
             _ => {
                 problems.sort_by(|left, right| left.pointer.cmp(&right.pointer));
                 Err(problems)
             }
         }
+    }
+}
+
+impl Settings {
+    /// What keeps these settings' secrets out of texts.
+    pub fn redactor(&self) -> Redactor {
+        let username = self.credential.as_ref().map(Credential::username);
+        Redactor::new(&self.secrets, username)
+    }
+}
+
+/// Overwrites every text of a document that held secrets, so that dropping it leaves none of them in memory.
+pub fn wipe(document: &mut Value) {
+    match document {
+        Value::String(text) => text.zeroize(),
+        Value::Array(entries) => entries.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -184,8 +207,50 @@ pub fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
+/// Largest compiled form of one `pattern`.
+const PATTERN_BYTES: usize = 1 << 20;
+/// How many of them a schema may have.
+const PATTERNS: usize = 100;
+
+/// A schema that a plugin asks its settings to be checked with. The check runs in the host, outside of every limit of the
+/// sandbox, so its work must be bounded by the schema's length: no references, which can make each part count double, and
+/// patterns that are matched in linear time.
+pub(crate) fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
+    let mut patterns = 0;
+    inspect(schema, &mut patterns)?;
+    jsonschema::draft202012::meta::validate(schema)
+        .map_err(|error| format!("it is not a JSON Schema: {}", error.masked()))?;
+    jsonschema::draft202012::options()
+        .with_pattern_options(jsonschema::PatternOptions::regex().size_limit(PATTERN_BYTES))
+        .build(schema)
+        .map_err(|error| error.to_string())
+}
+
+fn inspect(schema: &Value, patterns: &mut usize) -> Result<(), String> {
+    let members = match schema {
+        Value::Array(list) => return list.iter().try_for_each(|one| inspect(one, patterns)),
+        Value::Object(members) => members,
+        _ => return Ok(()),
+    };
+    for (key, value) in members {
+        match key.as_str() {
+            "$ref" | "$dynamicRef" | "$recursiveRef" if value.is_string() => {
+                return Err(format!("`{key}` is not allowed: write the part out"));
+            }
+            "pattern" if value.is_string() => *patterns += 1,
+            "patternProperties" => *patterns += value.as_object().map_or(0, serde_json::Map::len),
+            _ => {}
+        }
+        if *patterns > PATTERNS {
+            return Err(format!("it has more than {PATTERNS} patterns"));
+        }
+        inspect(value, patterns)?;
+    }
+    Ok(())
+}
+
 fn schema_problems(manifest: &Manifest, settings: &Value) -> Vec<Problem> {
-    let validator = match jsonschema::draft202012::new(&manifest.settings) {
+    let validator = match validator(&manifest.settings) {
         Ok(validator) => validator,
         Err(error) => {
             return vec![Problem {
@@ -194,7 +259,7 @@ fn schema_problems(manifest: &Manifest, settings: &Value) -> Vec<Problem> {
             }];
         }
     };
-    let secrets = write_only(&manifest.settings);
+    let secrets = secret_pointers(manifest);
     validator
         .iter_errors(settings)
         .map(|error| {
@@ -231,38 +296,50 @@ fn touches_secrets(error: &jsonschema::ValidationError<'_>) -> bool {
     )
 }
 
-/// Pointers of the schema's top-level properties that are `writeOnly`.
-fn write_only(schema: &Value) -> Vec<String> {
-    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
-        return Vec::new();
-    };
-    properties
-        .iter()
-        .filter(|(_, property)| property.get("writeOnly") == Some(&Value::Bool(true)))
-        .map(|(name, _)| format!("/{}", name.replace('~', "~0").replace('/', "~1")))
-        .collect()
-}
-
-fn remove(document: &mut Value, pointer: &str) {
-    let Some((parent, name)) = pointer.rsplit_once('/') else {
-        return;
-    };
-    let name = name.replace("~1", "/").replace("~0", "~");
-    if let Some(object) = document.pointer_mut(parent).and_then(Value::as_object_mut) {
-        object.remove(&name);
-    }
-}
-
 /// JSON pointers of the settings that are secrets: the schema's top-level properties that are `writeOnly`, and the
 /// credential's password, whatever the schema says of it.
 pub fn secret_pointers(manifest: &Manifest) -> Vec<String> {
-    let mut pointers = write_only(&manifest.settings);
+    let properties = manifest
+        .settings
+        .get("properties")
+        .and_then(Value::as_object);
+    let mut pointers: Vec<String> = properties
+        .into_iter()
+        .flatten()
+        .filter(|(_, property)| property.get("writeOnly") == Some(&Value::Bool(true)))
+        .map(|(name, _)| format!("/{}", name.replace('~', "~0").replace('/', "~1")))
+        .collect();
     if let Some(plan) = &manifest.network.credential
         && !pointers.contains(&plan.password)
     {
         pointers.push(plan.password.clone());
     }
     pointers
+}
+
+/// Takes a setting out; its texts are kept as secrets, and nothing else is left of them.
+fn remove(document: &mut Value, pointer: &str, secrets: &mut Vec<Secret>) {
+    let Some((parent, name)) = pointer.rsplit_once('/') else {
+        return;
+    };
+    let name = name.replace("~1", "/").replace("~0", "~");
+    let object = document.pointer_mut(parent).and_then(Value::as_object_mut);
+    if let Some(value) = object.and_then(|object| object.remove(&name)) {
+        take_texts(value, secrets);
+    }
+}
+
+fn take_texts(value: Value, secrets: &mut Vec<Secret>) {
+    match value {
+        Value::String(text) => secrets.push(Secret::new(text)),
+        Value::Array(entries) => entries
+            .into_iter()
+            .for_each(|entry| take_texts(entry, secrets)),
+        Value::Object(members) => members
+            .into_iter()
+            .for_each(|(_, member)| take_texts(member, secrets)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// What a plugin would get of `settings`: no secrets, and the origin normalised if it is one. Unlike [`Settings::check`] it
@@ -300,4 +377,52 @@ pub fn put(settings: &mut Value, pointer: &str, value: Value) {
         place = &mut place[name];
     }
     *place = value;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn manifest() -> Manifest {
+        let manifest = json!({
+            "manifest_version": 1, "id": "acme-scanner", "name": "Acme Scanner", "vendor": "acme", "version": "0.1.0",
+            "category": "Vulnerability Scanner", "category_id": "scan", "functions": {"collect": true},
+            "content_types": [{"id": "assets", "label": "Assets", "msg_class": "acme_assets", "indices": ["syslog"]}],
+            "origin": {"source": "acme_scanner", "vendor": "acme", "category": "security_scan"},
+            "settings": {"type": "object", "properties": {
+                "url": {"type": "string"}, "user": {"type": "string"}, "token": {"type": "string"},
+                "keys": {"type": "object", "writeOnly": true},
+            }},
+            "roles": {"origin": "/url", "username": "/user", "password": "/token"},
+            "network": {"origin": "/url", "requests": [],
+                "credential": {"scheme": "basic", "username": "/user", "password": "/token"}},
+        });
+        Manifest::parse(&manifest.to_string()).unwrap()
+    }
+
+    #[test]
+    fn every_secret_is_taken_out_of_what_the_plugin_gets_and_known_to_the_redactor() {
+        let typed = json!({
+            "url": "https://scanner.example.test", "user": "reader", "token": "the-password",
+            "keys": {"first": "first-key", "others": ["second-key", 7]},
+        });
+        let settings = Settings::check(&manifest(), &typed, false).unwrap();
+        assert_eq!(
+            settings.public,
+            json!({"url": "https://scanner.example.test", "user": "reader"})
+        );
+        let redactor = settings.redactor();
+        assert_eq!(
+            redactor.text("the-password first-key second-key reader"),
+            "[redacted] [redacted] [redacted] reader"
+        );
+    }
+
+    #[test]
+    fn a_wiped_document_holds_no_text() {
+        let mut document = json!({"a": "s3cret", "b": [1, {"c": "s3cret"}]});
+        wipe(&mut document);
+        assert_eq!(document, json!({"a": "", "b": [1, {"c": ""}]}));
+    }
 }

@@ -26,15 +26,17 @@ mod script;
 
 pub use script::{RecordedRequest, Script};
 
-use crate::egress::{QuotaBook, Upstream, UpstreamError};
+use crate::egress::{EgressSession, QuotaBook, Upstream, UpstreamError};
 use crate::interflow::Filter;
-use crate::journal::{self, Journal, JournalError};
+use crate::journal::{self, Journal, JournalError, StoredBlock};
 use crate::plugins::{Plugin, PluginError};
 use crate::runs::{
     self, Connector, Event, Identity, Ledger, Observer, RunError, RunOptions, StartError,
     TestReport,
 };
-use crate::sandbox::{Engine, EngineError, LogLine};
+use crate::sandbox::{
+    CallFailure, CoreDump, CoreDumps, Engine, EngineError, LogLine, NoCache, Split,
+};
 use crate::settings::{Problem, Settings};
 use crate::{Clock, Limits};
 use bytes::Bytes;
@@ -82,8 +84,20 @@ pub struct BenchBuilder {
     clock: Clock,
     compiled: Option<PathBuf>,
     filters: Vec<Filter>,
+    core_dumps: Option<CoreDumps>,
+    folder: Option<PathBuf>,
     name: String,
     tenant: String,
+    shared: Option<Shared>,
+}
+
+/// What benches beside each other have in common.
+#[derive(Clone)]
+struct Shared {
+    engine: Engine,
+    journal: Journal,
+    book: Arc<QuotaBook>,
+    folder: Arc<Folder>,
 }
 
 impl BenchBuilder {
@@ -129,6 +143,30 @@ impl BenchBuilder {
         self
     }
 
+    /// Keeps the guest's memory whenever it traps, and ends every run and test with a trap: see [`Bench::core_dumps`].
+    #[must_use]
+    pub fn keep_core_dumps(mut self) -> Self {
+        self.core_dumps = Some(CoreDumps::default());
+        self
+    }
+
+    /// Runs on the engine, the journal, the quota and the clock of `other`, as two connectors of one host do. Limits and the
+    /// folder for compiled code are that bench's, too. Give the connector a name of its own.
+    #[must_use]
+    pub fn beside(mut self, other: &Bench) -> Self {
+        self.shared = Some(other.parts.shared.clone());
+        self.limits = other.parts.limits.clone();
+        self.clock = other.parts.clock.clone();
+        self
+    }
+
+    /// Uses this data directory instead of a temporary one, so that a later bench can go on from it. One bench at a time.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
     /// The connector's tenant and name; `acme` and `bench` otherwise.
     #[must_use]
     pub fn named(mut self, tenant: &str, name: &str) -> Self {
@@ -137,19 +175,36 @@ impl BenchBuilder {
         self
     }
 
-    /// Loads the plugin and opens a journal in a temporary folder.
+    /// Loads the plugin and opens a journal.
     ///
     /// # Errors
     /// If the plugin or the settings cannot be used.
     pub async fn open(self) -> Result<Bench, BenchError> {
-        let engine = Engine::new(
-            self.compiled.as_deref(),
-            self.limits.clone(),
-            self.clock.clone(),
-        )?;
-        let plugin = Arc::new(Plugin::load(&engine, &self.plugin).await?);
-        let folder = TempDir::new()?;
-        let journal = Journal::open(folder.path(), journal::migrations())?;
+        let shared = match self.shared {
+            Some(shared) => shared,
+            None => {
+                let folder = match self.folder {
+                    Some(folder) => Folder::Named(folder),
+                    None => Folder::Temporary(TempDir::new()?),
+                };
+                let journal = Journal::open(folder.path(), journal::migrations())?;
+                let compiled = self.compiled.as_deref();
+                let (limits, clock) = (self.limits.clone(), self.clock.clone());
+                Shared {
+                    engine: match &self.core_dumps {
+                        None => Engine::new(compiled, limits, clock)?,
+                        Some(kept) => {
+                            Engine::with_core_dumps(compiled, limits, clock, kept.clone())?
+                        }
+                    },
+                    book: Arc::new(QuotaBook::kept_in(Arc::new(journal.clone()))),
+                    journal,
+                    folder: Arc::new(folder),
+                }
+            }
+        };
+        let plugin = Arc::new(Plugin::load(&shared.engine, &self.plugin).await?);
+        let journal = shared.journal.clone();
         let row = journal.connector(&self.tenant, &self.name, &plugin.manifest.id)?;
         let identity = Identity {
             tenant_id: row.tenant_id,
@@ -164,7 +219,7 @@ impl BenchBuilder {
             plugin,
             upstream: self.upstream,
             filters: self.filters,
-            book: QuotaBook::default(),
+            shared,
             limits: self.limits,
             clock: self.clock,
         };
@@ -174,9 +229,24 @@ impl BenchBuilder {
             parts,
             journal,
             heard,
-            folder,
+            core_dumps: self.core_dumps.unwrap_or_default(),
             options: RunOptions::default(),
         })
+    }
+}
+
+/// A bench's data directory.
+enum Folder {
+    Temporary(TempDir),
+    Named(PathBuf),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Named(folder) => folder,
+        }
     }
 }
 
@@ -185,7 +255,7 @@ struct Parts {
     plugin: Arc<Plugin>,
     upstream: Arc<dyn Upstream>,
     filters: Vec<Filter>,
-    book: QuotaBook,
+    shared: Shared,
     limits: Limits,
     clock: Clock,
 }
@@ -199,7 +269,7 @@ impl Parts {
             Arc::clone(&self.plugin),
             settings,
             Arc::clone(&self.upstream),
-            &self.book,
+            &self.shared.book,
             self.limits.clone(),
             self.clock.clone(),
         )
@@ -213,7 +283,7 @@ pub struct Bench {
     parts: Parts,
     journal: Journal,
     heard: Arc<Heard>,
-    folder: TempDir,
+    core_dumps: CoreDumps,
     /// How runs are made.
     pub options: RunOptions,
 }
@@ -254,8 +324,11 @@ impl Bench {
             clock: Clock::simulated(DEFAULT_NOW_MS),
             compiled: None,
             filters: Vec::new(),
+            core_dumps: None,
+            folder: None,
             name: "bench".into(),
             tenant: "acme".into(),
+            shared: None,
         }
     }
 
@@ -286,13 +359,31 @@ impl Bench {
         Ok(runs::test(&self.connector, observer).await?)
     }
 
-    /// Every record in the journal, in its order.
+    /// Asks the plugin for walks that may run at the same time.
+    ///
+    /// # Errors
+    /// If the connector cannot start; the plugin's own failure is the inner `Err`.
+    pub async fn plan(
+        &mut self,
+        content_type: &str,
+        max_parts: u32,
+    ) -> Result<Result<Option<Split>, CallFailure>, BenchError> {
+        let observer: Arc<dyn Observer> = Arc::clone(&self.heard) as _;
+        let session = EgressSession::new(self.connector.egress(), Arc::default());
+        let (mut instance, _) = self
+            .connector
+            .open(session, Arc::new(NoCache), &observer)
+            .await?;
+        Ok(instance.plan(content_type, None, max_parts).await)
+    }
+
+    /// Every record of this connector in the journal, in its order.
     ///
     /// # Errors
     /// If the journal cannot be read.
     pub fn records(&self) -> Result<Vec<Value>, BenchError> {
         let mut records = Vec::new();
-        for block in self.journal.blocks(None, 0) {
+        for block in self.blocks() {
             for record in block?.records()?.iter() {
                 records.push(serde_json::from_slice(record).map_err(std::io::Error::from)?);
             }
@@ -307,13 +398,23 @@ impl Bench {
     /// If the journal cannot be read.
     pub fn notes(&self) -> Result<Vec<Value>, BenchError> {
         let mut notes = Vec::new();
-        for block in self.journal.blocks(None, 0) {
+        for block in self.blocks() {
             let text = block?.notes()?;
             if !text.is_empty() {
                 notes.push(serde_json::from_slice(&text).map_err(std::io::Error::from)?);
             }
         }
         Ok(notes)
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = Result<StoredBlock, JournalError>> {
+        let own = &self.parts.identity.connector_id;
+        let blocks = self.journal.blocks(None, 0);
+        blocks.filter(move |block| {
+            block
+                .as_ref()
+                .map_or(true, |block| block.connector_id == *own)
+        })
     }
 
     /// What the plugin has put into its cache.
@@ -344,6 +445,11 @@ impl Bench {
         lock(&self.heard.logs).clone()
     }
 
+    /// The guests' memories so far: of every trap, and at the end of every run and test. Empty unless they are kept.
+    pub fn core_dumps(&self) -> Vec<CoreDump> {
+        self.core_dumps.kept()
+    }
+
     /// The waits of all runs, with their reasons.
     pub fn waits(&self) -> Vec<(std::time::Duration, String)> {
         lock(&self.heard.waits).clone()
@@ -364,8 +470,13 @@ impl Bench {
         &self.parts.plugin
     }
 
-    /// The temporary data directory.
+    /// The engine, say to load other plugins with.
+    pub fn engine(&self) -> &Engine {
+        &self.parts.shared.engine
+    }
+
+    /// The data directory.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.parts.shared.folder.path()
     }
 }

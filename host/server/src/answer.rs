@@ -1,6 +1,7 @@
 //! What a command answers: a text for a person, a JSON object for a program, and an exit code.
 
 use crate::failure::Failure;
+use crate::secrets;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -25,7 +26,7 @@ struct ErrorDocument<'a> {
 
 #[derive(Serialize)]
 struct ErrorBody<'a> {
-    /// Searchable: `usage`, `configuration`, `plugin-refused`, `plugin-fault`, `held-back`, `set-aside`, `journal`, `engine`, `network`, `run`,
+    /// Searchable: `usage`, `configuration`, `plugin-refused`, `plugin-fault`, `held-back`, `set-aside`, `suspended`, `not-owner`, `journal`, `engine`, `network`, `run`,
     /// `interrupted`, `output`, `threads`, `not-found`, `conflict`, `secret`, `inactive`.
     code: &'a str,
     /// The exit code.
@@ -80,14 +81,14 @@ impl Answer {
         }
     }
 
-    /// Prints it: results on standard output, failures for a person on standard error.
+    /// Prints it, without any secret: results on standard output, failures for a person on standard error.
     pub(crate) fn print(self, json: bool) -> ExitCode {
         let printed = if json && !self.json.is_empty() {
-            line(&mut io::stdout().lock(), &self.json)
+            line(&mut io::stdout().lock(), &secrets::json(&self.json))
         } else if self.is_failure {
-            line(&mut io::stderr().lock(), &self.text)
+            line(&mut io::stderr().lock(), &secrets::page(&self.text))
         } else if !json && !self.text.is_empty() {
-            line(&mut io::stdout().lock(), &self.text)
+            line(&mut io::stdout().lock(), &secrets::page(&self.text))
         } else {
             Ok(())
         };

@@ -12,6 +12,7 @@ pub(crate) use catalogue::{
 use crate::figures;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use connector_runtime::interflow::Index;
+use connector_runtime::sandbox::Compiler;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +56,9 @@ pub(crate) struct Global {
     /// `info,connector_runtime=debug` [default: warn]
     #[arg(long, global = true, value_name = "LEVEL", env = LOG_VARIABLE)]
     pub(crate) log: Option<String>,
+    /// How this very program is started to compile plugins; without it they are compiled in this process.
+    #[arg(skip)]
+    pub(crate) compiler: Option<Compiler>,
 }
 
 #[cfg(test)]
@@ -68,6 +72,7 @@ impl Global {
             json: false,
             insecure_loopback: false,
             log: None,
+            compiler: None,
         }
     }
 }
@@ -125,6 +130,12 @@ pub(crate) enum PluginsCommand {
         /// The component
         #[arg(value_name = "FILE.wasm")]
         file: PathBuf,
+    },
+    /// Accept what a plugin asks for now, so that its connectors run again
+    Accept {
+        /// The plugin's id, as `plugins list` shows it under TYPE
+        #[arg(value_name = "NAME")]
+        plugin: String,
     },
 }
 

@@ -13,18 +13,21 @@
 //! ```
 //!
 //! What a setting means is the plugin's business; here only the shape is checked, references are resolved, and JSON
-//! pointers are turned back into the keys that a person typed. No value is ever part of a sentence.
+//! pointers are turned back into the keys that a person typed. No value is ever part of a sentence, and every value is wiped
+//! with whatever held it: the file's text, its table, the settings. (What the TOML reader copies on its way, and the process's
+//! own environment, are out of reach.)
 
 use crate::connectors::listing::StoredConnector;
 use crate::document::{self, Section};
 use crate::failure::{Failure, Mistake};
 use connector_runtime::manifest::Manifest;
-use connector_runtime::settings::{Problem, Settings, check_name};
+use connector_runtime::settings::{self, Problem, Settings, check_name};
 use serde_json::{Map, Number, Value as Json};
 use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// The keys that must be there.
 const KEYS: [&str; 4] = ["name", "type", "tenant", "settings"];
@@ -32,6 +35,8 @@ const KEYS: [&str; 4] = ["name", "type", "tenant", "settings"];
 const KNOWN: [&str; 6] = ["name", "type", "tenant", "run_on", "active", "settings"];
 /// Larger than any secret.
 const LARGEST_SECRET: u64 = 64 << 10;
+/// For any secret file, so that the bytes read are never moved and left behind.
+const ROOM: usize = (64 << 10) + 1;
 
 /// A definition whose shape is right and whose references are resolved.
 ///
@@ -49,8 +54,19 @@ pub(crate) struct Definition {
     pub(crate) run_on: Option<String>,
     /// Whether it collects, if the file says so.
     pub(crate) active: Option<bool>,
-    /// An object.
-    settings: Json,
+    settings: Typed,
+    /// Settings that came from files which every user of the machine can read, with those files.
+    open_files: Vec<(String, PathBuf)>,
+}
+
+/// Settings as they were typed, an object with the secrets still in it: wiped when dropped.
+#[derive(Clone)]
+struct Typed(Json);
+
+impl Drop for Typed {
+    fn drop(&mut self) {
+        settings::wipe(&mut self.0);
+    }
 }
 
 impl Definition {
@@ -59,8 +75,10 @@ impl Definition {
     /// # Errors
     /// [`Failure::Mistakes`], all of them.
     pub(crate) fn load(file: &Path) -> Result<Self, Failure> {
-        let table = document::read(file).map_err(|mistake| Failure::Mistakes(vec![mistake]))?;
-        Self::check(file, &table, &|name| std::env::var_os(name)).map_err(Failure::Mistakes)
+        let mut table = document::read(file).map_err(|mistake| Failure::Mistakes(vec![mistake]))?;
+        let definition = Self::check(file, &table, &|name| std::env::var_os(name));
+        document::wipe(&mut table);
+        definition.map_err(Failure::Mistakes)
     }
 
     fn check(
@@ -99,16 +117,21 @@ impl Definition {
             }
         };
         let mut settings = Map::new();
+        let mut open_files = Vec::new();
         if let Some(section) = top.section("settings", &mut mistakes) {
             for (key, value) in section.table {
                 match resolve(file, value, environment) {
-                    Ok(value) => {
+                    Ok((value, source)) => {
                         settings.insert(key.clone(), value);
+                        if let Some(source) = source.filter(|source| is_open(source)) {
+                            open_files.push((key.clone(), source));
+                        }
                     }
                     Err(message) => mistakes.push(section.mistake(key, message)),
                 }
             }
         }
+        let settings = Typed(Json::Object(settings));
         match (name, kind, tenant) {
             (Some(name), Some(kind), Some(tenant)) if mistakes.is_empty() => Ok(Self {
                 file: file.to_owned(),
@@ -117,7 +140,8 @@ impl Definition {
                 tenant,
                 run_on,
                 active,
-                settings: Json::Object(settings),
+                settings,
+                open_files,
             }),
             _ => Err(mistakes),
         }
@@ -132,13 +156,15 @@ impl Definition {
             tenant: connector.tenant.clone(),
             run_on: Some(connector.run_on.clone()),
             active: Some(connector.active),
-            settings,
+            settings: Typed(settings),
+            // They lie in no file of their own.
+            open_files: Vec::new(),
         }
     }
 
     /// The settings as they were typed, an object; secrets are among them.
     pub(crate) fn typed(&self) -> &Json {
-        &self.settings
+        &self.settings.0
     }
 
     /// Checks the settings against the manifest of its type.
@@ -155,8 +181,8 @@ impl Definition {
         // Before the schema does it, since that names neither the key nor what it could have been.
         if manifest.settings.get("additionalProperties") == Some(&Json::Bool(false)) {
             let known: Vec<&str> = properties(manifest).map(|(name, _)| name).collect();
-            if let Json::Object(settings) = &mut settings {
-                settings.retain(|name, _| {
+            if let Some(members) = settings.0.as_object_mut() {
+                members.retain(|name, value| {
                     let is_known = known.contains(&name.as_str());
                     if !is_known {
                         let message = format!(
@@ -169,12 +195,14 @@ impl Definition {
                             document::dotted("settings", name),
                             message,
                         ));
+                        // It may be a secret under a mistyped name.
+                        settings::wipe(value);
                     }
                     is_known
                 });
             }
         }
-        match Settings::check(manifest, &settings, insecure_loopback) {
+        match Settings::check(manifest, &settings.0, insecure_loopback) {
             Ok(settings) if mistakes.is_empty() => Ok(settings),
             Ok(_) => Err(Failure::Mistakes(mistakes)),
             Err(problems) => {
@@ -182,6 +210,24 @@ impl Definition {
                 Err(Failure::Mistakes(mistakes))
             }
         }
+    }
+
+    /// Sentences about secrets in files that every user of the machine can read.
+    pub(crate) fn exposed_secrets(&self, manifest: &Manifest) -> Vec<String> {
+        let secrets = settings::secret_pointers(manifest);
+        let secrets: Vec<String> = secrets.iter().map(|pointer| key_of(pointer)).collect();
+        let keys = self
+            .open_files
+            .iter()
+            .map(|(name, file)| (document::dotted("settings", name), file.display()));
+        keys.filter(|(key, _)| secrets.contains(key))
+            .map(|(key, file)| {
+                format!(
+                    "{}: {key}: {file} holds this secret, and every user of this machine can read it; `chmod 600` it",
+                    self.file.display()
+                )
+            })
+            .collect()
     }
 
     /// Mistakes that the plugin found, as a failure.
@@ -238,24 +284,39 @@ pub(crate) fn key_of(pointer: &str) -> String {
     key
 }
 
-/// A setting as JSON; references are replaced by what they name. Files are looked for beside `file`.
+/// Whether users other than a file's owner and group can read or change it.
+#[cfg(unix)]
+fn is_open(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o006 != 0)
+}
+
+/// Whether users other than a file's owner and group can read or change it: this system does not say.
+#[cfg(not(unix))]
+fn is_open(_file: &Path) -> bool {
+    false
+}
+
+/// A setting as JSON, and the file that it came from; references are replaced by what they name. Files are looked for beside
+/// `file`.
 pub(crate) fn resolve(
     file: &Path,
     value: &Value,
     environment: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Json, String> {
+) -> Result<(Json, Option<PathBuf>), String> {
     let reference = value.as_table().and_then(|table| {
         let is_reference =
             !table.is_empty() && table.keys().all(|key| key == "env" || key == "file");
         is_reference.then_some(table)
     });
     let Some(table) = reference else {
-        return to_json(value);
+        return Ok((to_json(value)?, Some(file.to_owned())));
     };
-    let text = match (table.get("env"), table.get("file")) {
-        (Some(Value::String(name)), None) => from_environment(name, environment)?,
+    let (text, source) = match (table.get("env"), table.get("file")) {
+        (Some(Value::String(name)), None) => (from_environment(name, environment)?, None),
         (None, Some(Value::String(path))) => {
-            from_file(&file.parent().unwrap_or(Path::new("")).join(path))?
+            let path = file.parent().unwrap_or(Path::new("")).join(path);
+            (from_file(&path)?, Some(path))
         }
         _ => {
             return Err(
@@ -267,7 +328,7 @@ pub(crate) fn resolve(
     if text.is_empty() {
         return Err("what it refers to is empty; put the value there".into());
     }
-    Ok(Json::String(text))
+    Ok((Json::String(text), source))
 }
 
 fn from_environment(
@@ -291,7 +352,7 @@ fn from_file(path: &Path) -> Result<String, String> {
         format!("{shown} cannot be read ({error}); check the path and its permissions")
     };
     // Not by the file's length: a device or a pipe has none.
-    let mut bytes = Vec::new();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(ROOM));
     let opened = std::fs::File::open(path).map_err(cannot)?;
     let size = opened.take(LARGEST_SECRET + 1).read_to_end(&mut bytes);
     if size.map_err(cannot)? as u64 > LARGEST_SECRET {
@@ -299,9 +360,12 @@ fn from_file(path: &Path) -> Result<String, String> {
             "{shown} has more than {LARGEST_SECRET} bytes, which is the most it may have; check the path"
         ));
     }
-    let mut text = match String::from_utf8(bytes) {
+    let mut text = match String::from_utf8(std::mem::take(&mut *bytes)) {
         Ok(text) => text,
-        Err(_) => return Err(format!("{shown} is not valid UTF-8; check the path")),
+        Err(error) => {
+            error.into_bytes().zeroize();
+            return Err(format!("{shown} is not valid UTF-8; check the path"));
+        }
     };
     // Editors and `echo` end a file with a newline that is no part of the secret.
     text.truncate(text.trim_end_matches(['\n', '\r']).len());

@@ -4,6 +4,7 @@ use crate::failure::Mistake;
 use std::io::Read as _;
 use std::path::Path;
 use toml::{Table, Value};
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// Larger than any definition or configuration.
 const LARGEST: u64 = 1 << 20;
@@ -20,8 +21,11 @@ pub(crate) fn read(file: &Path) -> Result<Table, Mistake> {
         )
     };
     // Not by the file's length: a device or a pipe has none.
-    let mut text = String::new();
     let opened = std::fs::File::open(file).map_err(cannot)?;
+    // Room for all of it: a text that grows leaves its old bytes behind, and there may be a secret in them.
+    let room = opened.metadata().map_or(0, |metadata| metadata.len());
+    let room = usize::try_from(room.min(LARGEST) + 1).unwrap_or(0);
+    let mut text = Zeroizing::new(String::with_capacity(room));
     let size = opened.take(LARGEST + 1).read_to_string(&mut text);
     if size.map_err(cannot)? as u64 > LARGEST {
         return Err(Mistake::of_file(
@@ -47,6 +51,20 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Table, Mistake> {
         let message = error.message().replace('\n', ", ");
         Mistake::of_file(file, format!("is not TOML{place}: {message}"))
     })
+}
+
+/// Overwrites every text of a table that may hold secrets, so that dropping it leaves none of them in memory.
+pub(crate) fn wipe(table: &mut Table) {
+    table.iter_mut().for_each(|(_, value)| wipe_value(value));
+}
+
+fn wipe_value(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(entries) => entries.iter_mut().for_each(wipe_value),
+        Value::Table(table) => wipe(table),
+        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
+    }
 }
 
 /// `prefix.key`, quoted where TOML wants it.
@@ -167,6 +185,14 @@ mod tests {
         let text = "password = hunter2-hunter2\n";
         let mistake = parse(Path::new("a.toml"), text).unwrap_err().to_string();
         assert!(!mistake.contains("hunter2"), "{mistake}");
+    }
+
+    #[test]
+    fn a_wiped_table_holds_no_text() {
+        let text = "a = \"s3cret\"\nb = [1, { c = \"s3cret\" }]\n";
+        let mut table = parse(Path::new("a.toml"), text).unwrap();
+        wipe(&mut table);
+        assert!(!table.to_string().contains("s3cret"), "{table}");
     }
 
     #[test]

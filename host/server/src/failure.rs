@@ -3,7 +3,7 @@
 use crate::connectors::error::CatalogueError;
 use connector_runtime::egress::NetworkError;
 use connector_runtime::journal::JournalError;
-use connector_runtime::plugins::PluginError;
+use connector_runtime::plugins::{PluginError, Suspension};
 use connector_runtime::runs::{Held, RunError};
 use connector_runtime::sandbox::{EngineError, Fault};
 use serde::Serialize;
@@ -90,6 +90,17 @@ pub(crate) enum Failure {
     /// The plugin faulted too often before.
     #[error(transparent)]
     Held(Held),
+    /// The plugin asks for more than was accepted.
+    #[error(transparent)]
+    Suspended(Suspension),
+    /// Somebody else's data directory.
+    #[error("what a plugin may do is accepted by the owner of the data directory {}, and this user may not write there ({source}). Run this as its owner.", path.display())]
+    NotOwner {
+        /// The data directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The HTTP client cannot be made.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -137,6 +148,8 @@ impl Failure {
             | Self::Mistakes(_)
             | Self::Engine(_)
             | Self::Plugins(_)
+            | Self::Suspended(_)
+            | Self::NotOwner { .. }
             | Self::Network(_)
             | Self::Catalogue(_)
             | Self::Inactive { .. }
@@ -164,6 +177,8 @@ impl Failure {
             Self::Fault(_) => "plugin-fault",
             Self::Held(Held::Back { .. }) => "held-back",
             Self::Held(Held::Aside { .. }) => "set-aside",
+            Self::Suspended(_) => "suspended",
+            Self::NotOwner { .. } => "not-owner",
             Self::Network(_) => "network",
             Self::Catalogue(error) => error.code(),
             Self::Inactive { .. } => "inactive",

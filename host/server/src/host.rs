@@ -11,12 +11,15 @@
 //! A command opens the journal itself, since not every one needs it, or needs it to write.
 
 use crate::arguments::Global;
-use crate::config::{Config, Network};
+use crate::config::Config;
+use crate::connectors::schema::migrations;
 use crate::definition::Definition;
 use crate::failure::{Failure, Mistake};
+use crate::secrets;
 use connector_runtime::Clock;
-use connector_runtime::egress::{AddressPolicy, NetworkOptions, NetworkUpstream, QuotaBook};
-use connector_runtime::plugins::{Directory, Plugin};
+use connector_runtime::egress::{NetworkUpstream, QuotaBook};
+use connector_runtime::journal::{Journal, JournalError};
+use connector_runtime::plugins::{AcceptedGrants, Directory, Plugin};
 use connector_runtime::runs::{Connector, Identity};
 use connector_runtime::sandbox::Engine;
 use connector_runtime::settings::Settings;
@@ -32,6 +35,7 @@ pub(crate) struct Host {
     engine: Engine,
     clock: Clock,
     book: QuotaBook,
+    data: PathBuf,
     plugins: PathBuf,
     /// Somebody named the plugin directory, so it must exist.
     plugins_are_named: bool,
@@ -51,13 +55,19 @@ impl Host {
             None => default_config.exists().then_some(default_config.as_path()),
         };
         let config = Config::load(config_file)?;
-        let named = global.plugins.clone().or_else(|| config.plugins.clone());
+        let named = global
+            .plugins
+            .clone()
+            .or_else(|| config.plugin_directory.clone());
         let clock = Clock::system();
-        let engine = Engine::new(
+        let mut engine = Engine::new(
             Some(&data.join("compiled")),
             config.limits.clone(),
             clock.clone(),
         )?;
+        if let Some(compiler) = &global.compiler {
+            engine = engine.with_compiler(compiler.clone());
+        }
         Ok(Self {
             engine,
             clock,
@@ -65,6 +75,7 @@ impl Host {
             plugins_are_named: named.is_some(),
             plugins: named.unwrap_or_else(|| data.join("plugins")),
             insecure_loopback: global.insecure_loopback,
+            data,
             config,
         })
     }
@@ -74,7 +85,7 @@ impl Host {
         &self.engine
     }
 
-    /// The clock of runs and waits.
+    /// The clock of runs and waits, and of what is noted in the journal.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -89,25 +100,66 @@ impl Host {
         &self.plugins
     }
 
+    /// Where the journal and everything else is kept.
+    pub(crate) fn data_directory(&self) -> &Path {
+        &self.data
+    }
+
+    /// What was accepted for the plugins of this data directory; nothing, as long as nothing was ever collected.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub(crate) fn accepted(&self) -> Result<AcceptedGrants, JournalError> {
+        match Journal::open_read_only(&self.data, &migrations()) {
+            Ok(journal) => AcceptedGrants::read(&journal),
+            Err(JournalError::Missing { .. }) => Ok(AcceptedGrants::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Like [`Host::accepted`], for a command that sends nothing before it has opened the journal to write: that brings an
+    /// older one up to date, and looks again.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub(crate) fn accepted_so_far(&self) -> Result<AcceptedGrants, JournalError> {
+        match self.accepted() {
+            Err(JournalError::SchemaOlder { .. }) => Ok(AcceptedGrants::default()),
+            accepted => accepted,
+        }
+    }
+
     /// Every plugin of the directory; a default directory that is not there has none.
     ///
     /// # Errors
     /// If the directory cannot be read.
-    pub(crate) async fn plugins(&self) -> Result<Directory, Failure> {
+    pub(crate) async fn plugins(&self, accepted: &AcceptedGrants) -> Result<Directory, Failure> {
         if !self.plugins_are_named && !self.plugins.exists() {
             return Ok(Directory::default());
         }
-        Directory::load(&self.engine, &self.plugins)
-            .await
-            .map_err(Failure::Plugins)
+        Directory::open(
+            &self.engine,
+            &self.plugins,
+            self.config.trust.clone(),
+            accepted,
+        )
+        .await
+        .map_err(Failure::Plugins)
     }
 
     /// The plugin for a definition's type.
     ///
     /// # Errors
-    /// If there is none; with the types that are there.
-    pub(crate) async fn plugin(&self, definition: &Definition) -> Result<Arc<Plugin>, Failure> {
-        let directory = self.plugins().await?;
+    /// If there is none, with the types that are there; or if it asks for more than was accepted.
+    pub(crate) async fn plugin(
+        &self,
+        definition: &Definition,
+        accepted: &AcceptedGrants,
+    ) -> Result<Arc<Plugin>, Failure> {
+        let directory = self.plugins(accepted).await?;
+        if let Some(suspension) = directory.suspension(&definition.kind) {
+            return Err(Failure::Suspended(suspension.clone()));
+        }
         if let Some(plugin) = directory.find(&definition.kind) {
             return Ok(Arc::clone(plugin));
         }
@@ -145,7 +197,7 @@ impl Host {
         )]))
     }
 
-    /// Checks a definition's settings against its plugin's manifest.
+    /// Checks a definition's settings against its plugin's manifest. From here on their secrets do not leave the process.
     ///
     /// # Errors
     /// All mistakes at once.
@@ -154,7 +206,18 @@ impl Host {
         definition: &Definition,
         plugin: &Plugin,
     ) -> Result<Settings, Failure> {
-        definition.settings(&plugin.manifest, self.insecure_loopback)
+        for warning in definition.exposed_secrets(&plugin.manifest) {
+            tracing::warn!("{warning}");
+        }
+        let settings = definition.settings(&plugin.manifest, self.insecure_loopback)?;
+        secrets::keep(Arc::new(settings.redactor()));
+        Ok(settings)
+    }
+
+    /// Goes on from what `journal` says has been spent of vendors' quotas, and keeps it there. For connectors that are made
+    /// afterwards.
+    pub(crate) fn keep_quota_in(&mut self, journal: &Journal) {
+        self.book = QuotaBook::kept_in(Arc::new(journal.clone()));
     }
 
     /// A connector, ready to run.
@@ -167,23 +230,21 @@ impl Host {
         plugin: Arc<Plugin>,
         settings: Settings,
     ) -> Result<Connector, Failure> {
-        let Network { ca_pem, networks } = self.config.network(&identity.tenant, &identity.name);
-        let upstream = NetworkUpstream::new(NetworkOptions {
-            addresses: AddressPolicy {
-                networks,
-                loopback: self.insecure_loopback,
-            },
-            ca_pem,
-            lookup: None,
-            connect_timeout: Some(self.config.limits.connect_timeout),
-        })?;
+        let network = self.config.network(&identity.tenant, &identity.name);
+        let limits = network.limits(&self.config.limits);
+        let options = network.options(
+            &format!("{}/{}", identity.tenant, identity.name),
+            &limits,
+            self.insecure_loopback,
+        );
+        let upstream = NetworkUpstream::new(options)?;
         Ok(Connector::new(
             identity,
             plugin,
             settings,
             Arc::new(upstream),
             &self.book,
-            self.config.limits.clone(),
+            limits,
             self.clock.clone(),
         ))
     }
@@ -235,7 +296,7 @@ mod tests {
             .ok()
             .unwrap();
         let failure = host
-            .plugin(&definition(directory.path()))
+            .plugin(&definition(directory.path()), &AcceptedGrants::default())
             .await
             .unwrap_err();
         assert_eq!(failure.exit(), 2);
@@ -261,7 +322,7 @@ mod tests {
             .ok()
             .unwrap();
         let failure = host
-            .plugin(&definition(directory.path()))
+            .plugin(&definition(directory.path()), &AcceptedGrants::default())
             .await
             .unwrap_err();
         assert!(
@@ -278,7 +339,7 @@ mod tests {
             Host::assemble(&global)
                 .ok()
                 .unwrap()
-                .plugins()
+                .plugins(&AcceptedGrants::default())
                 .await
                 .is_ok()
         );
@@ -286,7 +347,7 @@ mod tests {
         let failure = Host::assemble(&global)
             .ok()
             .unwrap()
-            .plugins()
+            .plugins(&AcceptedGrants::default())
             .await
             .unwrap_err();
         assert_eq!(failure.exit(), 2);

@@ -25,10 +25,12 @@ mod http_help;
 mod log;
 mod progress;
 mod report;
+mod secrets;
 mod table;
 
 use answer::Answer;
 use arguments::{Arguments, Command, PluginsCommand};
+use connector_runtime::sandbox::{Compilation, Compiler};
 use failure::Failure;
 use indicatif::MultiProgress;
 use std::ffi::OsString;
@@ -37,6 +39,8 @@ use std::time::Duration;
 
 /// How long threads that are still busy (a name being looked up, a block being compressed) may hold up the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The first word of the command line of a process that this program starts to compile plugins: no command for people.
+const COMPILE: &str = "compile-plugin";
 
 /// Runs one command. `arguments` are those of a process, its name first.
 ///
@@ -49,10 +53,23 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// # }
 /// ```
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    run_behind(&[], arguments)
+}
+
+/// Like [`run`], for a program that gets here only if its own arguments begin with `words`: it starts itself again, to
+/// compile plugins in processes of their own, and has to be told how.
+pub fn run_behind(words: &[&str], arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let raw: Vec<OsString> = arguments.into_iter().collect();
+    if raw.get(1).is_some_and(|word| word == COMPILE) {
+        return compile(&raw[2..]);
+    }
     let json = arguments::asks_for_json(&raw);
     let answer = match Arguments::read(&raw) {
-        Ok(arguments) => execute(&arguments),
+        Ok(mut arguments) => {
+            let again = words.iter().copied().chain([COMPILE]).map(Into::into);
+            arguments.global.compiler = Compiler::of_this_program(again);
+            execute(&arguments)
+        }
         Err(refused) if refused.is_help() => return refused.show(),
         Err(refused) if json => Err(Failure::Usage(refused.sentence())),
         Err(refused) => return refused.show(),
@@ -60,6 +77,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     answer
         .unwrap_or_else(|failure| Answer::of_failure(&failure))
         .print(json)
+}
+
+/// The whole life of a process that compiles a plugin.
+fn compile(arguments: &[OsString]) -> ExitCode {
+    match Compilation::from_arguments(arguments) {
+        Ok(task) => task
+            .run(std::io::stdin().lock(), std::io::stdout().lock())
+            .into(),
+        Err(sentence) => {
+            Answer::of_failure(&Failure::Usage(format!("{COMPILE} {sentence}"))).print(false)
+        }
+    }
 }
 
 fn execute(arguments: &Arguments) -> Result<Answer, Failure> {
@@ -81,6 +110,9 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Plugins(PluginsCommand::List) => commands::plugins::list(global).await,
         Command::Plugins(PluginsCommand::Inspect { file }) => {
             commands::plugins::inspect(global, file).await
+        }
+        Command::Plugins(PluginsCommand::Accept { plugin }) => {
+            commands::plugins::accept(global, plugin).await
         }
         Command::Test { definition } => commands::test::run(global, definition).await,
         Command::Collect(collect) => commands::collect::run(global, collect, screen).await,

@@ -1,7 +1,8 @@
-//! The log: one subscriber, on standard error, kept apart from the progress display.
+//! The log: one subscriber, on standard error, kept apart from the progress display. No secret leaves through it.
 
 use crate::arguments::{Arguments, Command, LOG_VARIABLE, PluginsCommand};
 use crate::failure::Failure;
+use crate::secrets;
 use indicatif::MultiProgress;
 use std::io::{IsTerminal as _, Write};
 use tracing_subscriber::EnvFilter;
@@ -40,7 +41,11 @@ struct Beside(MultiProgress);
 
 impl Write for Beside {
     fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.suspend(|| std::io::stderr().write_all(text))?;
+        // A whole event comes at once.
+        let line = String::from_utf8_lossy(text);
+        let line = secrets::page(&line);
+        self.0
+            .suspend(|| std::io::stderr().write_all(line.as_bytes()))?;
         Ok(text.len())
     }
 

@@ -119,11 +119,12 @@ impl Progress {
         {
             line.waited += time;
             let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-            line.bar.set_message(format!(
-                "waiting {}: {}",
-                figures::milliseconds(time),
-                printable(reason)
-            ));
+            let time = match time {
+                0 => String::new(),
+                time => format!(" {}", figures::milliseconds(time)),
+            };
+            line.bar
+                .set_message(format!("waiting{time}: {}", printable(reason)));
         }
     }
 

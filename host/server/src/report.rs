@@ -27,6 +27,8 @@ struct Ledger {
     #[serde(default)]
     warnings: Vec<Remark>,
     traffic: Traffic,
+    #[serde(default)]
+    quota: Vec<Bucket>,
     waited_ms: u64,
     usage: Usage,
     #[serde(default)]
@@ -41,6 +43,16 @@ struct SpentSeen {
     unit: String,
     allowed: u64,
     peak: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Bucket {
+    bucket: String,
+    calls_in_window: u64,
+    limit: u64,
+    window_seconds: u64,
+    remaining: u64,
+    not_before: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -200,6 +212,22 @@ fn describe(ledger: &Ledger, plan: &LedgerPlan) -> String {
             figures::bytes(ledger.traffic.bytes_received)
         ),
     );
+    for bucket in &ledger.quota {
+        let not_before = bucket.not_before.map_or_else(String::new, |moment| {
+            format!("; none before {}", figures::moment(moment))
+        });
+        page.line(
+            "quota",
+            &format!(
+                "{}: {} of {} in {}, {} left{not_before}",
+                printable(&bucket.bucket),
+                figures::counted(bucket.calls_in_window, "call"),
+                figures::count(bucket.limit),
+                figures::milliseconds(bucket.window_seconds.saturating_mul(1000)),
+                figures::count(bucket.remaining),
+            ),
+        );
+    }
     let host = ledger
         .usage
         .host_memory_peak_bytes

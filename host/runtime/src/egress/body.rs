@@ -1,8 +1,9 @@
 //! A response body on its way to the guest: counted, bounded, and timed only while the guest is reading.
 
-use super::quota::Permit;
 use super::traffic::Traffic;
 use super::upstream::UpstreamBody;
+use super::{Hold, headers};
+use crate::limits::Limit;
 use crate::sandbox::Meter;
 use crate::{Clock, Limits};
 use bytes::Bytes;
@@ -16,11 +17,13 @@ use wasmtime_wasi_http::Error;
 pub(crate) struct GuardedBody {
     inner: Option<UpstreamBody>,
     /// Given back with the body's end, or with the body.
-    permit: Option<Permit>,
+    hold: Option<Hold>,
     meter: Arc<Meter>,
     traffic: Arc<Traffic>,
     clock: Clock,
     bytes_left: u64,
+    received: u64,
+    waited: Duration,
     idle_limit: Duration,
     time_left: Duration,
     waiting: Option<Waiting>,
@@ -35,7 +38,7 @@ struct Waiting {
 impl GuardedBody {
     pub(crate) fn new(
         inner: UpstreamBody,
-        permit: Option<Permit>,
+        hold: Hold,
         meter: Arc<Meter>,
         traffic: Arc<Traffic>,
         clock: Clock,
@@ -43,11 +46,13 @@ impl GuardedBody {
     ) -> Self {
         Self {
             inner: Some(inner),
-            permit,
+            hold: Some(hold),
             meter,
             traffic,
             clock,
             bytes_left: limits.response_bytes,
+            received: 0,
+            waited: Duration::ZERO,
             idle_limit: limits.idle_timeout,
             time_left: limits.total_timeout,
             waiting: None,
@@ -56,8 +61,16 @@ impl GuardedBody {
 
     fn end(&mut self) {
         self.inner = None;
-        self.permit = None;
+        self.hold = None;
         self.waiting = None;
+    }
+}
+
+impl Drop for GuardedBody {
+    fn drop(&mut self) {
+        let spending = self.traffic.spending();
+        spending.note(Limit::ResponseBytes, self.received);
+        spending.note_time(Limit::ResponseTime, self.waited);
     }
 }
 
@@ -97,6 +110,9 @@ impl Body for GuardedBody {
                 if let Some(waiting) = this.waiting.take() {
                     let waited = this.clock.elapsed().saturating_sub(waiting.since);
                     this.time_left = this.time_left.saturating_sub(waited);
+                    this.waited += waited;
+                    let spending = this.traffic.spending();
+                    spending.note_time(Limit::IdleTime, waited);
                 }
                 match frame {
                     None => {
@@ -108,17 +124,21 @@ impl Body for GuardedBody {
                         this.end();
                         Poll::Ready(Some(Err(error.into())))
                     }
-                    Some(Ok(frame)) => {
+                    Some(Ok(mut frame)) => {
+                        // What a guest may not see as a header it may not see as a trailer.
+                        if let Some(trailers) = frame.trailers_mut() {
+                            headers::strip(trailers);
+                        }
                         let size = frame.data_ref().map_or(0, Bytes::len) as u64;
                         this.traffic.received(size);
+                        this.received += size;
                         match this.bytes_left.checked_sub(size) {
                             Some(left) => {
                                 this.bytes_left = left;
                                 Poll::Ready(Some(Ok(frame)))
                             }
                             None => {
-                                this.traffic
-                                    .failed("the response is larger than allowed".to_owned());
+                                this.traffic.failed("the response is larger than allowed");
                                 this.end();
                                 Poll::Ready(Some(Err(Error::HttpResponseBodySize(None))))
                             }

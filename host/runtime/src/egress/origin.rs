@@ -65,6 +65,9 @@ impl Origin {
         if !matches!(url.path(), "" | "/") {
             return Err(OriginError::Surplus("a path"));
         }
+        if url.host_str().is_some_and(|host| host.ends_with('.')) {
+            return Err(OriginError::Surplus("a dot behind the host"));
+        }
         Self::of(&url).ok_or_else(|| OriginError::Syntax("it names no host".into()))
     }
 
@@ -86,6 +89,11 @@ impl Origin {
     /// Host name or address literal.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Whether it is `https://`; otherwise it is `http://`.
+    pub fn is_secure(&self) -> bool {
+        self.scheme == "https"
     }
 }
 
@@ -147,6 +155,7 @@ mod tests {
             ("https://api.example.test?x=1", "a query"),
             ("https://api.example.test#x", "a fragment"),
             ("https://api.example.test/api/2.0", "a path"),
+            ("https://api.example.test.", "a dot behind the host"),
         ] {
             assert_eq!(Origin::parse(text, false), Err(OriginError::Surplus(part)));
         }

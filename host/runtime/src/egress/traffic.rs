@@ -1,15 +1,17 @@
 //! What went over the wire in one run, for its ledger.
 
 use crate::limits::Spending;
+use crate::redaction::Redactor;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Counters of one run; shared by its instances.
+/// Counters of one run; shared by its instances. Its sentences name what a guest asked for, so they are redacted.
 #[derive(Debug, Default)]
 pub struct Traffic {
     counts: Mutex<TrafficCounts>,
     spending: Arc<Spending>,
+    redactor: Arc<Redactor>,
 }
 
 /// A snapshot of [`Traffic`].
@@ -34,8 +36,23 @@ pub struct TrafficCounts {
 }
 
 const SENTENCES: usize = 20;
+const SENTENCE_BYTES: usize = 600;
 
 impl Traffic {
+    /// Counters of one run of the connector whose secrets `redactor` knows.
+    pub fn new(redactor: Arc<Redactor>) -> Self {
+        Self {
+            counts: Mutex::default(),
+            spending: Arc::default(),
+            redactor,
+        }
+    }
+
+    /// What keeps the connector's secrets out of texts.
+    pub(crate) fn redactor(&self) -> &Arc<Redactor> {
+        &self.redactor
+    }
+
     fn with<R>(&self, change: impl FnOnce(&mut TrafficCounts) -> R) -> R {
         change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -71,17 +88,21 @@ impl Traffic {
         self.with(|counts| counts.held_back += 1);
     }
 
-    pub(crate) fn denied(&self, sentence: String) {
-        tracing::warn!("egress: {sentence}");
+    /// Counts a refusal. What it says quotes the guest, which may repeat itself for ever: it is logged as often as it is
+    /// kept.
+    pub(crate) fn denied(&self, sentence: impl Into<String>) {
+        let sentence = self.redactor.line(&sentence.into(), SENTENCE_BYTES);
         self.with(|counts| {
             counts.denied += 1;
             if counts.denials.len() < SENTENCES && !counts.denials.contains(&sentence) {
+                tracing::warn!("egress: {sentence}");
                 counts.denials.push(sentence);
             }
         });
     }
 
-    pub(crate) fn failed(&self, sentence: String) {
+    pub(crate) fn failed(&self, sentence: impl Into<String>) {
+        let sentence = self.redactor.line(&sentence.into(), SENTENCE_BYTES);
         self.with(|counts| counts.last_failure = Some(sentence));
     }
 }

@@ -93,6 +93,26 @@ CREATE TABLE strikes (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What was accepted for each plugin.
+const GRANTS: &str = "
+CREATE TABLE grants (
+    plugin TEXT PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    granted TEXT NOT NULL,
+    accepted INTEGER NOT NULL
+) STRICT;
+";
+
+/// What has been spent of vendors' quotas, one JSON object per account and bucket.
+const QUOTA: &str = "
+CREATE TABLE quota (
+    account TEXT NOT NULL,
+    bucket TEXT NOT NULL,
+    state TEXT NOT NULL,
+    PRIMARY KEY (account, bucket)
+) STRICT, WITHOUT ROWID;
+";
+
 /// The journal's own steps, in their order; this list only ever grows at its end.
 ///
 /// A file remembers how many steps of the whole list it has seen, so a caller with tables of its own hands to
@@ -100,7 +120,7 @@ CREATE TABLE strikes (
 /// one of the caller's comes behind it there.
 #[must_use]
 pub fn migrations() -> Vec<M<'static>> {
-    vec![M::up(FIRST), M::up(STRIKES)]
+    vec![M::up(FIRST), M::up(STRIKES), M::up(GRANTS), M::up(QUOTA)]
 }
 
 /// Opens the file to write, and brings it up to date.

@@ -10,6 +10,7 @@ use rusqlite_migration::M;
 use tempfile::TempDir;
 
 use super::*;
+use crate::egress::{QuotaStore as _, StoredBucket};
 use crate::interflow::{Envelope, Index, ItemLimits, Labels, Origin, check};
 
 const SCANS: [Index; 2] = [Index::Syslog, Index::Scans];
@@ -972,4 +973,75 @@ async fn a_replayed_item_becomes_the_same_record_and_another_state_another() {
     assert_ne!(seal(&journal, "7:b"), before);
     drop(journal);
     assert_eq!(seal(&open(dir.path()), "7:a"), before);
+}
+
+fn accepted(grant: &str, accepted_ms: u64) -> AcceptedGrant {
+    AcceptedGrant {
+        plugin: "acme-scanner".to_owned(),
+        sha256: "00".repeat(32),
+        grant: grant.to_owned(),
+        accepted_ms,
+    }
+}
+
+#[tokio::test]
+async fn what_was_accepted_last_for_a_plugin_is_what_is_remembered() {
+    let (dir, journal, _) = journal();
+    assert!(journal.accepted_grants().unwrap().is_empty());
+    journal.accept_grant(accepted("{}", 5)).await.unwrap();
+    journal
+        .accept_grant(accepted("{\"a\":1}", 7))
+        .await
+        .unwrap();
+    let reader = Journal::open_read_only(dir.path(), &curses()).unwrap();
+    assert!(reader.accept_grant(accepted("{}", 9)).await.is_err());
+    drop(journal);
+    let rows = open(dir.path()).accepted_grants().unwrap();
+    assert_eq!(rows, [accepted("{\"a\":1}", 7)]);
+}
+
+#[test]
+fn a_file_of_the_first_version_gets_a_place_for_what_is_accepted_and_keeps_its_connectors() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    let mut old = Connection::open(&path).unwrap();
+    let first = migrations().into_iter().take(1).collect();
+    rusqlite_migration::Migrations::new(first)
+        .to_latest(&mut old)
+        .unwrap();
+    old.execute_batch(
+        "INSERT INTO tenants VALUES ('t', 'acme', 1);
+         INSERT INTO connectors (id, tenant, name, kind, created) VALUES ('c', 't', 'scanner-1', 'acme-scanner', 1);",
+    )
+    .unwrap();
+    drop(old);
+    let journal = Journal::open(dir.path(), migrations()).unwrap();
+    assert_eq!(connector(&journal), "c");
+    assert!(journal.accepted_grants().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_saved_last_of_a_quota_is_found_by_the_next_owner_and_by_readers() {
+    let dir = tempfile::tempdir().unwrap();
+    let spent = |bucket: &str, calls| StoredBucket {
+        bucket: bucket.into(),
+        made: vec![(1_772_442_900_000, calls)],
+        ..StoredBucket::default()
+    };
+    let journal = Journal::open(dir.path(), migrations()).unwrap();
+    // Nobody waits for any but the last: they are written all the same, and in their order.
+    for calls in 1..100 {
+        drop(journal.save("reader", spent("assets", calls)));
+    }
+    drop(journal.save("other", spent("assets", 7)));
+    journal.save("reader", spent("scans", 5)).await.unwrap();
+    let reader = Journal::open_read_only(dir.path(), &migrations()).unwrap();
+    let expected = vec![spent("assets", 99), spent("scans", 5)];
+    assert_eq!(reader.load("reader").unwrap(), expected);
+    // Who only reads counts nowhere, and is not told that this is a failure.
+    reader.save("reader", spent("assets", 1)).await.unwrap();
+    drop((journal, reader));
+    let journal = Journal::open(dir.path(), migrations()).unwrap();
+    assert_eq!(journal.load("reader").unwrap(), expected);
+    assert!(journal.load("nobody").unwrap().is_empty());
 }

@@ -8,6 +8,10 @@ use std::time::Duration;
 #[expect(missing_docs, reason = "the rows of the table say what each bounds")]
 pub enum Limit {
     ComponentBytes,
+    CompileTime,
+    CompileMemory,
+    ManifestBytes,
+    Remarks,
     MemoryBytes,
     TableElements,
     Instances,
@@ -23,6 +27,7 @@ pub enum Limit {
     Requests,
     RequestBytes,
     ResponseBytes,
+    Connections,
     ConnectTime,
     FirstByteTime,
     IdleTime,
@@ -140,6 +145,10 @@ macro_rules! row {
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
     row!(ComponentBytes, "component_mib", "size of a component", Mebibytes, 1..=256, "plugins", Peak, Bytes(component_bytes)),
+    row!(CompileTime, "compile_seconds", "CPU time of compiling a component in a process of its own; by the clock ten times that", Seconds, 1..=3600, "sandbox/compiler", Unknown, Time(compile_time)),
+    row!(CompileMemory, "compile_memory_mib", "memory of compiling a component, in a process of its own", Mebibytes, 64..=16_384, "sandbox/compiler", Unknown, Bytes(compile_memory_bytes)),
+    row!(ManifestBytes, "manifest_kib", "what `describe` returns", Kibibytes, 16..=16_384, "plugins", Unknown, Size(manifest_bytes)),
+    row!(Remarks, "remarks", "remarks of one `configure`, and checks of one `test`", Count, 1..=10_000, "sandbox/instance", Peak, Size(remarks)),
     row!(MemoryBytes, "memory_mib", "linear memory of an instance, all memories together", Mebibytes, 1..=4096, "sandbox/limiter", Peak, Size(memory_bytes)),
     row!(TableElements, "table_elements", "elements of one table", Count, 1..=10_000_000, "sandbox/limiter", Peak, Size(table_elements)),
     row!(Instances, "core_instances", "core instances, memories and tables of a component, each", Count, 1..=1000, "sandbox/limiter", Peak, Size(instances)),
@@ -155,6 +164,7 @@ pub const TABLE: &[Row] = &[
     row!(Requests, "requests_per_call", "requests of one call", Count, 48..=1000, "egress", Summed, Number(requests)),
     row!(RequestBytes, "request_kib", "body of a request", Kibibytes, 1..=16_384, "egress", Summed, Size(request_bytes)),
     row!(ResponseBytes, "response_mib", "body of a response", Mebibytes, 1..=1_048_576, "egress/body", Summed, Bytes(response_bytes)),
+    row!(Connections, "connections", "requests of a connector under way at the same time, whatever the quota says", Count, 1..=64, "egress", Peak, Number(connections)),
     row!(ConnectTime, "connect_seconds", "connect, with name look-up and TLS", Seconds, 1..=300, "egress/upstream", Unknown, Time(connect_timeout)),
     row!(FirstByteTime, "first_byte_seconds", "first byte of a response", Seconds, 1..=3600, "egress", Summed, Time(first_byte_timeout)),
     row!(IdleTime, "idle_seconds", "silence inside a response", Seconds, 1..=3600, "egress/body", Peak, Time(idle_timeout)),

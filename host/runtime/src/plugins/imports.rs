@@ -1,7 +1,16 @@
 //! What a plugin may import: the one list that the loader checks and that the README shows.
 
+/// The version of the contract that this host speaks.
+pub const VERSION: &str = "0.1.0";
+
 /// The interface that a plugin must export.
 pub const EXPORT: &str = "interflow:connector/connector@0.1.0";
+
+/// Whether `name` (as written in a component, with its version) is an interface of the contract, but not of [`VERSION`].
+pub fn is_of_another_version(name: &str) -> bool {
+    name.starts_with("interflow:connector/")
+        && name.split_once('@').map_or("", |(_, version)| version) != VERSION
+}
 
 /// Interfaces that are linked, without their versions, and what stands behind each.
 ///
@@ -51,7 +60,7 @@ pub fn is_offered(import: &str) -> bool {
         return false;
     }
     if name.starts_with("interflow:") {
-        version == "0.1.0"
+        version == VERSION
     } else {
         version.strip_prefix("0.2.").is_some_and(|patch| {
             !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit())
@@ -70,6 +79,14 @@ mod tests {
         assert!(!is_offered("wasi:http/types@0.3.0"));
         assert!(!is_offered("wasi:http/types@0.2.1-rc"));
         assert!(!is_offered("wasi:http/types"));
+    }
+
+    #[test]
+    fn another_version_of_the_contract_is_recognised_and_no_other_package() {
+        assert!(is_of_another_version("interflow:connector/sink@0.2.0"));
+        assert!(is_of_another_version("interflow:connector/sink"));
+        assert!(!is_of_another_version(EXPORT));
+        assert!(!is_of_another_version("wasi:http/types@0.3.0"));
     }
 
     #[test]

@@ -20,9 +20,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// Batches in a row that bring nothing, move no cursor and still ask for more.
-const IDLE_BATCHES: u32 = 1_000;
-
 pub(super) struct Collection<'a> {
     pub(super) connector: &'a Connector,
     pub(super) journal: &'a Journal,
@@ -67,7 +64,12 @@ impl Collection<'_> {
         let mut cursor = position.cursor;
         let mut full = self.options.full;
         let mut attempt = 0;
+        let (idle_limit, batch_limit) = {
+            let limits = self.connector.limits();
+            (limits.idle_batches, limits.run_batches)
+        };
         let mut idle = 0;
+        let mut batches = 0;
         let mut on_its_way: Option<Commitment> = None;
         loop {
             let Some(mut instance) = self.instance().await else {
@@ -81,8 +83,17 @@ impl Collection<'_> {
                 attempt,
                 options: serde_json::json!({ "full": full }),
             };
-            let result = instance.collect_batch(&request).await;
+            let result = tokio::select! {
+                biased;
+                () = self.options.stop.requested() => None,
+                result = instance.collect_batch(&request) => Some(result),
+            };
             self.keep(instance);
+            let Some(result) = result else {
+                self.settle(on_its_way.take()).await?;
+                self.ledger.stop_as_asked();
+                break;
+            };
             match result {
                 Ok(batch) => {
                     // The batch before must be durable before this one may be.
@@ -108,11 +119,21 @@ impl Collection<'_> {
                     if !more {
                         break;
                     }
-                    if idle >= IDLE_BATCHES {
+                    batches += 1;
+                    if idle >= idle_limit {
                         self.ledger.end(
                             RunOutcome::Failed,
                             format!(
-                                "{IDLE_BATCHES} batches in a row brought nothing and moved nothing"
+                                "{idle_limit} batches in a row brought nothing and moved nothing"
+                            ),
+                        );
+                        break;
+                    }
+                    if batches >= batch_limit {
+                        self.ledger.end(
+                            RunOutcome::Postponed,
+                            format!(
+                                "one run may take {batch_limit} batches of a content type; the next goes on from here"
                             ),
                         );
                         break;
@@ -173,8 +194,9 @@ impl Collection<'_> {
     }
 
     /// What all instances used.
-    pub(super) fn usage(&mut self) -> Usage {
-        if let Some(instance) = self.instance.take() {
+    pub(super) async fn usage(&mut self) -> Usage {
+        if let Some(mut instance) = self.instance.take() {
+            instance.leave_core_dump().await;
             self.retire(instance);
         }
         self.used
@@ -252,7 +274,8 @@ impl Collection<'_> {
     async fn wait(&mut self, time: Duration, reason: &str) -> bool {
         let clock = self.connector.clock();
         if time > self.wait_left() {
-            let resume_at = clock.now_ms() + u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            let wait_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            let resume_at = clock.now_ms().saturating_add(wait_ms);
             self.ledger.resume_at = Some(resume_at);
             self.ledger.end(
                 RunOutcome::Postponed,
@@ -271,12 +294,22 @@ impl Collection<'_> {
             reason,
         });
         if time > retry::PATIENCE
-            && let Some(instance) = self.instance.take()
+            && let Some(mut instance) = self.instance.take()
         {
+            instance.leave_core_dump().await;
             self.retire(instance);
         }
-        clock.sleep(time).await;
-        self.waited += time;
+        let started = clock.elapsed();
+        let stopped = tokio::select! {
+            biased;
+            () = self.options.stop.requested() => true,
+            () = clock.sleep(time) => false,
+        };
+        self.waited += clock.elapsed().saturating_sub(started);
+        if stopped {
+            self.ledger.stop_as_asked();
+            return false;
+        }
         true
     }
 

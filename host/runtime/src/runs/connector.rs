@@ -1,12 +1,14 @@
 //! A connector that is ready to run: its plugin, its checked settings, its way out, its identity.
 
+use super::RunError;
 use super::observer::{Event, Observer};
 use crate::egress::{Egress, EgressSession, Grant, QuotaBook, Upstream};
 use crate::interflow::{Envelope, Filter, Labels, Origin};
 use crate::journal::Journal;
 use crate::limits::{Limit, Spending, Spent};
 use crate::manifest::Manifest;
-use crate::plugins::Plugin;
+use crate::plugins::{Plugin, Suspension, grant};
+use crate::redaction::Redactor;
 use crate::sandbox::{CacheStore, Fault, Instance, Remark, Session};
 use crate::settings::{Problem, Settings};
 use crate::{Clock, Limits};
@@ -38,6 +40,9 @@ pub enum StartError {
     /// The plugin failed before it was asked to do anything.
     #[error("the plugin could not be started: {0}")]
     Plugin(#[from] Fault),
+    /// The plugin asks for more than was accepted.
+    #[error(transparent)]
+    Suspended(#[from] Suspension),
 }
 
 fn list(problems: &[Problem]) -> String {
@@ -53,6 +58,7 @@ pub struct Connector {
     identity: Identity,
     plugin: Arc<Plugin>,
     settings: Settings,
+    redactor: Arc<Redactor>,
     egress: Arc<Egress>,
     filters: Arc<[Filter]>,
     limits: Limits,
@@ -71,6 +77,7 @@ impl Connector {
         clock: Clock,
     ) -> Self {
         let manifest = &plugin.manifest;
+        let redactor = Arc::new(settings.redactor());
         let grant = Grant::new(settings.origin.clone(), manifest.network.requests.clone());
         let egress = Arc::new(Egress::new(
             grant,
@@ -85,6 +92,7 @@ impl Connector {
             identity,
             plugin,
             settings,
+            redactor,
             egress,
             filters: Arc::default(),
             limits,
@@ -103,6 +111,11 @@ impl Connector {
         &self.filters
     }
 
+    /// What keeps its secrets out of texts.
+    pub fn redactor(&self) -> &Arc<Redactor> {
+        &self.redactor
+    }
+
     /// Who it is.
     pub fn identity(&self) -> &Identity {
         &self.identity
@@ -118,6 +131,11 @@ impl Connector {
         &self.settings.content_types
     }
 
+    /// What its plugin may spend.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// SHA-256 of the plugin's file.
     pub(crate) fn plugin_digest(&self) -> &str {
         &self.plugin.sha256
@@ -127,6 +145,15 @@ impl Connector {
     pub(crate) fn spent(&self, spending: &Spending) -> Vec<Spent> {
         spending.note(Limit::ComponentBytes, self.plugin.size);
         spending.of(&self.limits)
+    }
+
+    /// Begins a run, as far as the plugin's grant is concerned: the first accepts what the plugin asks for.
+    ///
+    /// # Errors
+    /// If the plugin asks for more than was accepted, or the journal fails.
+    pub(crate) async fn admit(&self, journal: &Journal) -> Result<(), RunError> {
+        let admitted = grant::admit(journal, &self.plugin, self.clock.now_ms()).await?;
+        Ok(admitted.map_err(StartError::Suspended)?)
     }
 
     pub(crate) fn clock(&self) -> &Clock {

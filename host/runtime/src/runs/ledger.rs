@@ -1,14 +1,16 @@
 //! The ledger of a run: what was asked, what came, what is missing, how long it waited, and why it ended.
 
 use super::Identity;
-use crate::egress::{Traffic, TrafficCounts};
+use crate::egress::{BucketState, Traffic, TrafficCounts};
 use crate::interflow::Filter;
 use crate::limits::Spent;
 use crate::manifest::LedgerPlan;
+use crate::redaction::Redactor;
 use crate::sandbox::{Fault, Notice, PluginFailure, Remark, Report, SetAside, Usage};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Entries of a list that are kept; the counters count all.
@@ -24,6 +26,8 @@ pub enum RunOutcome {
     Incomplete,
     /// The wait would have been longer than allowed; it goes on from its cursor.
     Postponed,
+    /// Somebody asked it to stop; it goes on from its cursor.
+    Stopped,
     /// It failed; it goes on from its cursor.
     Failed,
 }
@@ -35,6 +39,7 @@ impl RunOutcome {
             Self::Done => "done",
             Self::Incomplete => "incomplete",
             Self::Postponed => "postponed",
+            Self::Stopped => "stopped",
             Self::Failed => "failed",
         }
     }
@@ -152,14 +157,22 @@ impl ContentLedger {
 
     pub(crate) fn count(&mut self, id: &str, by: u64) {
         if by > 0 {
-            *self.counters.entry(id.to_owned()).or_default() += by;
+            let counter = self.counters.entry(id.to_owned()).or_default();
+            *counter = counter.saturating_add(by);
         }
     }
 
     pub(crate) fn absorb(&mut self, report: Report) {
+        let mut dropped = 0;
         for (id, value) in report.counters {
-            *self.counters.entry(id).or_default() += value;
+            if self.counters.contains_key(&id) || self.counters.len() < KEPT {
+                self.count(&id, value);
+                self.counters.entry(id).or_default();
+            } else {
+                dropped += 1;
+            }
         }
+        self.count("counters_dropped", dropped);
         for entry in report.set_aside {
             if self.set_aside.len() < KEPT {
                 self.set_aside.push(entry);
@@ -167,7 +180,8 @@ impl ContentLedger {
         }
         for (name, count) in report.unknown_elements {
             if self.unknown_elements.contains_key(&name) || self.unknown_elements.len() < KEPT {
-                *self.unknown_elements.entry(name).or_default() += count;
+                let all = self.unknown_elements.entry(name).or_default();
+                *all = all.saturating_add(count);
             }
         }
         for notice in report.notices {
@@ -201,6 +215,14 @@ impl ContentLedger {
         self.stop = true;
     }
 
+    /// Ends this content type and the run, because somebody asked.
+    pub(crate) fn stop_as_asked(&mut self) {
+        let reason =
+            "it was asked to stop; what was committed is kept, and the next run goes on from there";
+        self.end(RunOutcome::Stopped, reason.into());
+        self.stop = true;
+    }
+
     pub(crate) fn stops_the_run(&self) -> bool {
         self.stop
     }
@@ -209,7 +231,8 @@ impl ContentLedger {
     pub(crate) fn check(&mut self, plan: &LedgerPlan) {
         for equation in &plan.equations {
             let value = self.counter(&equation.total);
-            let sum = equation.parts.iter().map(|part| self.counter(part)).sum();
+            let parts = equation.parts.iter().map(|part| self.counter(part));
+            let sum = parts.fold(0, u64::saturating_add);
             let holds = value == sum;
             if !holds && self.outcome == RunOutcome::Done {
                 self.end(
@@ -253,6 +276,8 @@ pub struct Ledger {
     pub warnings: Vec<Remark>,
     /// What went over the wire.
     pub traffic: TrafficCounts,
+    /// What is left of the vendor's quota, by bucket.
+    pub quota: Vec<BucketState>,
     /// Milliseconds spent waiting, for quota and between attempts together.
     pub waited_ms: u64,
     /// What the plugin used: peak memory of any instance, CPU of all.
@@ -265,10 +290,17 @@ pub struct Ledger {
     pub struck_out: bool,
     /// When it is worth going on, milliseconds since 1970.
     pub resume_at: Option<u64>,
+    #[serde(skip)]
+    redactor: Arc<Redactor>,
 }
 
 impl Ledger {
-    pub(crate) fn begin(identity: &Identity, started: u64, warnings: Vec<Remark>) -> Self {
+    pub(crate) fn begin(
+        identity: &Identity,
+        started: u64,
+        warnings: Vec<Remark>,
+        redactor: Arc<Redactor>,
+    ) -> Self {
         Self {
             connector: identity.clone(),
             started,
@@ -279,12 +311,14 @@ impl Ledger {
             contents: Vec::new(),
             warnings,
             traffic: TrafficCounts::default(),
+            quota: Vec::new(),
             waited_ms: 0,
             usage: Usage::default(),
             limits: Vec::new(),
             start_fault: None,
             struck_out: false,
             resume_at: None,
+            redactor,
         }
     }
 
@@ -324,9 +358,37 @@ impl Ledger {
         }
     }
 
-    /// As stored and printed.
+    /// As stored and printed: whatever a text in it missed on its way here, no secret stands in this one.
     pub fn to_json(&self) -> String {
         // Plain data with text keys: serialising it cannot fail.
-        serde_json::to_string(self).unwrap_or_default()
+        let document = serde_json::to_string(self).unwrap_or_default();
+        self.redactor.json(&document).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::egress::Secret;
+
+    #[test]
+    fn whatever_slipped_into_a_ledger_its_document_holds_no_secret() {
+        let identity = Identity {
+            tenant_id: String::new(),
+            tenant: "acme".into(),
+            connector_id: String::new(),
+            name: "scanner".into(),
+            kind: "acme-scanner".into(),
+        };
+        let secret = Secret::new("a \"quoted\" secret");
+        let redactor = Redactor::new([&secret], None);
+        let mut ledger = Ledger::begin(&identity, 0, Vec::new(), Arc::new(redactor));
+        ledger.reason = format!("told: {}", secret.expose());
+        let mut content = ContentLedger::begin("assets");
+        content.count(secret.expose(), 1);
+        ledger.contents.push(content);
+        let document: Value = serde_json::from_str(&ledger.to_json()).unwrap();
+        assert_eq!(document["reason"], "told: [redacted]");
+        assert_eq!(document["contents"][0]["counters"]["[redacted]"], 1);
     }
 }

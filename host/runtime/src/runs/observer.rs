@@ -16,7 +16,7 @@ pub enum Event<'a> {
     Waiting {
         /// For this content type.
         content_type: &'a str,
-        /// How long.
+        /// How long; zero if that depends on another request's end.
         time: Duration,
         /// Why, in a sentence.
         reason: &'a str,

@@ -12,6 +12,11 @@ use std::sync::Arc;
 /// Writes of one batch: a value, or `None` for a removal.
 pub type CacheWrites = HashMap<String, Option<Vec<u8>>>;
 
+/// Keys that are looked up together; their values are here before they can be counted.
+const READ_AT_ONCE: usize = 64;
+/// What an entry costs the host besides its bytes.
+const ENTRY_OVERHEAD: usize = 128;
+
 /// What lies below the writes of the batches that are under way.
 pub trait CacheStore: Send + Sync {
     /// Values in the order of `keys`.
@@ -36,6 +41,7 @@ pub(crate) struct Cache {
     /// Stored bytes when the instance started, plus everything written since: an upper bound that needs no counting.
     pub(crate) total_bytes: Option<u64>,
     entry_limit: usize,
+    read_limit: usize,
     batch_limit: usize,
     total_limit: u64,
 }
@@ -49,6 +55,7 @@ impl Cache {
             current_bytes: 0,
             total_bytes: None,
             entry_limit: limits.cache_entry_bytes,
+            read_limit: limits.hostcall_bytes,
             batch_limit: limits.cache_batch_bytes,
             total_limit: limits.cache_bytes,
         }
@@ -65,6 +72,14 @@ impl Cache {
     }
 }
 
+/// Bytes of the values that are written, with their keys.
+fn written(writes: &CacheWrites) -> u64 {
+    let sizes = writes.iter();
+    sizes
+        .filter_map(|(key, value)| Some((key.len() + value.as_ref()?.len()) as u64))
+        .sum()
+}
+
 impl Host for State {
     fn get(&mut self, keys: Vec<String>) -> wasmtime::Result<Vec<Option<Vec<u8>>>> {
         self.note_copied(keys.iter().map(String::len).sum());
@@ -72,23 +87,42 @@ impl Host for State {
         let mut values: Vec<Option<Vec<u8>>> = vec![None; keys.len()];
         let mut missing = Vec::new();
         let mut places = Vec::new();
+        // A key may stand a thousand times in the list, and its value would be here as often.
+        let mut room = cache.read_limit;
+        let mut take = |value: &Option<Vec<u8>>| {
+            let bytes = value.as_ref().map_or(0, Vec::len);
+            room = room.checked_sub(bytes).ok_or_else(|| {
+                Broken::Limit(format!(
+                    "one `cache.get` may return {} bytes (`hostcall_mib`)",
+                    cache.read_limit
+                ))
+            })?;
+            Ok::<_, Broken>(())
+        };
         for (place, key) in keys.into_iter().enumerate() {
             match cache
                 .current
                 .get(&key)
                 .or_else(|| cache.in_flight.get(&key))
             {
-                Some(value) => values[place].clone_from(value),
+                Some(value) => {
+                    take(value)?;
+                    values[place].clone_from(value);
+                }
                 None => {
                     missing.push(key);
                     places.push(place);
                 }
             }
         }
-        if !missing.is_empty() {
-            let stored = cache.store.get(&missing).map_err(Broken::Host)?;
-            for (place, value) in places.into_iter().zip(stored) {
-                values[place] = value;
+        for (missing, places) in missing
+            .chunks(READ_AT_ONCE)
+            .zip(places.chunks(READ_AT_ONCE))
+        {
+            let stored = cache.store.get(missing).map_err(Broken::Host)?;
+            for (place, value) in places.iter().zip(stored) {
+                take(&value)?;
+                values[*place] = value;
             }
         }
         Ok(values)
@@ -106,16 +140,22 @@ impl Host for State {
         }
         let total = match cache.total_bytes {
             Some(total) => total,
-            None => cache.store.bytes().map_err(Broken::Host)?,
+            None => {
+                // What is on its way may be counted twice, and never not at all.
+                let stored = cache.store.bytes().map_err(Broken::Host)?;
+                stored + written(&cache.in_flight) + cache.current_bytes as u64
+            }
         };
-        if cache.current_bytes + added > cache.batch_limit
-            || total + added as u64 > cache.total_limit
-        {
+        let held = added + entries.len() * ENTRY_OVERHEAD;
+        if cache.current_bytes + held > cache.batch_limit {
+            return Ok(Err(CacheError::Full));
+        }
+        if total + added as u64 > cache.total_limit {
             // Overwriting frees what it replaces, which the upper bound does not see: count again next time.
             cache.total_bytes = None;
             return Ok(Err(CacheError::Full));
         }
-        cache.current_bytes += added;
+        cache.current_bytes += held;
         cache.total_bytes = Some(total + added as u64);
         self.spending.note(Limit::CacheBytes, total + added as u64);
         cache
@@ -127,10 +167,11 @@ impl Host for State {
     fn remove(&mut self, keys: Vec<String>) -> wasmtime::Result<()> {
         self.note_copied(keys.iter().map(String::len).sum());
         let cache = &mut self.cache;
-        cache.current_bytes += keys.iter().map(String::len).sum::<usize>();
+        let written: usize = keys.iter().map(String::len).sum();
+        cache.current_bytes += written + keys.len() * ENTRY_OVERHEAD;
         if cache.current_bytes > cache.batch_limit {
             return Err(Broken::Limit(format!(
-                "cache: more than {} bytes were written in one batch",
+                "one batch may write {} bytes to the cache (`cache_batch_mib`)",
                 cache.batch_limit
             ))
             .into());

@@ -2,12 +2,15 @@
 
 use super::bindings::{Plugin as World, PluginPre};
 use super::clocks::Monotonic;
+use super::compiler::{Compilation, CompileError, Compiler, Notes};
+use super::dump::CoreDumps;
+use super::errors::{Errors, ErrorsView};
 use super::fault::{Broken, Fault, FaultKind};
 use super::instance::{Instance, Session};
 use super::state::{Own, State};
 use crate::limits::Limit;
 use crate::{Clock, Limits};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::{Component, HasData, Linker, ResourceTable};
@@ -27,6 +30,8 @@ const TICK: Duration = Duration::from_millis(10);
 const START: &str = "start";
 /// Stack of host functions, at least.
 const HOST_STACK: usize = 1024 * 1024;
+/// CPU time of `describe`, the start included.
+const DESCRIBE: Duration = Duration::from_secs(10);
 
 /// Compiles and instantiates plugins. Clones share one engine.
 #[derive(Clone)]
@@ -35,6 +40,16 @@ pub struct Engine {
     linker: Arc<Linker<State>>,
     limits: Arc<Limits>,
     clock: Clock,
+    cache: Option<Arc<CompiledFolder>>,
+    compiler: Option<Arc<Compiler>>,
+    core_dumps: Option<CoreDumps>,
+}
+
+/// Where compiled code is kept.
+struct CompiledFolder {
+    /// wasmtime's; it removes whatever it does not know there.
+    code: PathBuf,
+    notes: Notes,
 }
 
 impl std::fmt::Debug for Engine {
@@ -66,24 +81,48 @@ impl Engine {
     /// # Errors
     /// If that folder cannot be used or the engine cannot start.
     pub fn new(compiled: Option<&Path>, limits: Limits, clock: Clock) -> Result<Self, EngineError> {
+        Self::start(compiled, limits, clock, None)
+    }
+
+    /// Like [`Engine::new`]; whenever a guest traps, its whole memory is kept in `core_dumps`. For the bench alone: a host
+    /// must not keep what a vendor has sent.
+    pub(crate) fn with_core_dumps(
+        compiled: Option<&Path>,
+        limits: Limits,
+        clock: Clock,
+        core_dumps: CoreDumps,
+    ) -> Result<Self, EngineError> {
+        Self::start(compiled, limits, clock, Some(core_dumps))
+    }
+
+    fn start(
+        compiled: Option<&Path>,
+        limits: Limits,
+        clock: Clock,
+        core_dumps: Option<CoreDumps>,
+    ) -> Result<Self, EngineError> {
         let wrong = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
-        let mut config = Config::new();
+        let cache = match compiled {
+            Some(directory) => {
+                own_folder(directory)?;
+                let unusable = |error: std::io::Error| EngineError::Cache {
+                    path: directory.to_owned(),
+                    message: error.to_string(),
+                };
+                Some(Arc::new(CompiledFolder {
+                    code: directory.join("code"),
+                    notes: Notes::new(&directory.join("notes")).map_err(unusable)?,
+                }))
+            }
+            None => None,
+        };
+        let mut config = configuration(cache.as_ref().map(|cache| cache.code.as_path()))?;
+        let stack = limits.stack_bytes;
         config
-            .epoch_interruption(true)
-            .coredump_on_trap(false)
-            .max_wasm_stack(limits.stack_bytes)
+            .coredump_on_trap(core_dumps.is_some())
+            .max_wasm_stack(stack)
             // Host functions have the same again, and never less than a mebibyte.
-            .async_stack_size(limits.stack_bytes + limits.stack_bytes.max(HOST_STACK))
-            .wasm_relaxed_simd(false)
-            .wasm_tail_call(false)
-            .wasm_multi_memory(true)
-            .wasm_memory64(false);
-        if let Some(directory) = compiled {
-            own_folder(directory)?;
-            let mut cache = CacheConfig::new();
-            cache.with_directory(directory);
-            config.cache(Some(Cache::new(cache).map_err(wrong)?));
-        }
+            .async_stack_size(stack + stack.max(HOST_STACK));
         let engine = wasmtime::Engine::new(&config).map_err(wrong)?;
         let linker = link(&engine).map_err(wrong)?;
         let ticker = engine.weak();
@@ -103,7 +142,19 @@ impl Engine {
             linker: Arc::new(linker),
             limits: Arc::new(limits),
             clock,
+            cache,
+            compiler: None,
+            core_dumps,
         })
+    }
+
+    /// Lets a child process compile what was never compiled before, within [`Limits::compile_time`] and
+    /// [`Limits::compile_memory_bytes`]. Without a folder for compiled code there is nowhere for a child to leave it, and
+    /// everything is compiled in this process, as it is without a compiler.
+    #[must_use]
+    pub fn with_compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = Some(Arc::new(compiler));
+        self
     }
 
     /// The limits of everything that this engine runs.
@@ -116,14 +167,33 @@ impl Engine {
         &self.clock
     }
 
-    pub(crate) fn compile(&self, bytes: &[u8]) -> wasmtime::Result<Component> {
+    /// Compiles, or loads what was compiled before. Takes a while; not for a thread that serves others.
+    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Component, CompileError> {
         // Text, modules and precompiled code are not plugins: a component's header is `\0asm`, version 13, layer 1.
         if !bytes.starts_with(b"\0asm\x0d\0\x01\0") {
-            return Err(wasmtime::format_err!(
-                "its header is not that of a component"
+            return Err(CompileError::Refused(
+                "its header is not that of a component".into(),
             ));
         }
+        if let (Some(cache), Some(compiler)) = (&self.cache, &self.compiler) {
+            let limits = &self.limits;
+            let task = Compilation::new(
+                &cache.code,
+                limits.compile_time,
+                limits.compile_memory_bytes,
+            );
+            cache.notes.ensure(&self.engine, compiler, &task, bytes)?;
+        }
         Component::from_binary(&self.engine, bytes)
+            .map_err(|error| CompileError::Refused(format!("{error:#}")))
+    }
+
+    pub(crate) fn exports(&self, component: &Component) -> Vec<String> {
+        component
+            .component_type()
+            .exports(&self.engine)
+            .map(|(name, _)| name.to_owned())
+            .collect()
     }
 
     pub(crate) fn imports(&self, component: &Component) -> Vec<String> {
@@ -157,13 +227,14 @@ pub(crate) struct Prepared {
 impl Prepared {
     pub(crate) async fn open(&self, session: Session) -> Result<Instance, Fault> {
         let meter = Arc::clone(&session.egress.meter);
-        let state = State::new(
+        let mut state = State::new(
             session,
             &self.engine.limits,
             self.engine.clock.clone(),
             TICK,
         );
         state.spending.note(Limit::Instances, u64::from(self.parts));
+        state.core_dumps = self.engine.core_dumps.clone();
         let mut store = Store::new(&self.engine.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(self.engine.limits.hostcall_bytes);
@@ -205,16 +276,62 @@ impl Prepared {
             )),
             Err(error) => {
                 let refused = store.data_mut().limiter.refused.take();
-                let stderr = store.data().stderr.text();
-                Err(Fault::of_call(START, &error, &stderr, refused))
+                let state = store.data();
+                let stderr = state.stderr.text(&state.redactor);
+                Err(Fault::of_call(
+                    START,
+                    &error,
+                    &stderr,
+                    refused,
+                    &state.redactor,
+                ))
             }
         }
     }
 
+    /// Asks the plugin what it is. It has less time for that than for its work: a file that never answers is looked at by
+    /// every command.
     pub(crate) async fn describe(&self) -> Result<String, Fault> {
-        let mut instance = self.open(Session::closed(&self.engine.clock)).await?;
+        let mut limits = Limits::clone(&self.engine.limits);
+        limits.call_cpu = limits.call_cpu.min(DESCRIBE);
+        limits.call_wall = limits.call_wall.min(2 * DESCRIBE);
+        let hurried = Self {
+            pre: self.pre.clone(),
+            parts: self.parts,
+            engine: Engine {
+                limits: Arc::new(limits),
+                ..self.engine.clone()
+            },
+        };
+        let mut instance = hurried.open(Session::closed(&self.engine.clock)).await?;
         instance.describe().await
     }
+}
+
+/// The engine of a child that compiles for the host.
+pub(super) fn compiling_engine(code: &Path) -> Result<wasmtime::Engine, EngineError> {
+    wasmtime::Engine::new(&configuration(Some(code))?)
+        .map_err(|error| EngineError::Engine(format!("{error:#}")))
+}
+
+/// All that decides about the code that comes out of compiling: the host and its child must have the same, or the code that
+/// the child left is not found.
+fn configuration(code: Option<&Path>) -> Result<Config, EngineError> {
+    let wrong = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .coredump_on_trap(false)
+        .wasm_relaxed_simd(false)
+        .wasm_tail_call(false)
+        .wasm_multi_memory(true)
+        .wasm_memory64(false);
+    if let Some(directory) = code {
+        let mut cache = CacheConfig::new();
+        cache.with_directory(directory);
+        config.cache(Some(Cache::new(cache).map_err(wrong)?));
+    }
+    Ok(config)
 }
 
 /// Links exactly the interfaces of `plugins::imports::OFFERED`.
@@ -223,7 +340,7 @@ fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     let l = &mut linker;
     World::add_to_linker::<State, Own>(l, |state| state)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(l)?;
-    io::error::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
+    io::error::add_to_linker::<State, Errors>(l, |state| ErrorsView(state.ctx().table))?;
     io::poll::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
     io::streams::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
     clocks::wall_clock::add_to_linker::<State, WasiClocks>(l, State::clocks)?;

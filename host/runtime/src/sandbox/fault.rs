@@ -1,5 +1,6 @@
 //! What went wrong inside a plugin, as a report that a person can use: kind, panic message, backtrace.
 
+use crate::redaction::Redactor;
 use serde::Serialize;
 use std::fmt;
 
@@ -81,10 +82,44 @@ pub(crate) enum Broken {
 }
 
 const FRAMES: usize = 30;
+const MESSAGE_BYTES: usize = 2000;
+/// Longer names are shown as they stand.
+const NAME_BYTES: usize = 4096;
+
+/// Limits that wasmtime itself enforces inside a host call, by the key under which each can be set.
+fn broken_limit(error: &wasmtime::Error) -> Option<&'static str> {
+    use wasmtime::component::ResourceTableError;
+    use wasmtime_wasi_http::FieldMapError;
+    if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        return Some("more handles are open than allowed (`handles`)");
+    }
+    if let Some(FieldMapError::TooManyFields | FieldMapError::TotalSizeTooBig) =
+        error.downcast_ref()
+    {
+        return Some("a request has larger headers than allowed (`headers_kib`)");
+    }
+    // wasmtime keeps the type of this one to itself.
+    let fuel = "fuel allocated for hostcalls has been exhausted";
+    error.root_cause().to_string().ends_with(fuel).then_some(
+        "one call of a host function may not carry that much out of the plugin (`hostcall_mib`)",
+    )
+}
+
+/// A frame by its function's name. The names are the plugin's: wasmtime would take those that look like C++ for it, and
+/// they can be made to unfold to more than there is memory.
+fn frame(frame: &wasmtime::FrameInfo, redactor: &Redactor) -> String {
+    let name = match frame.func_name() {
+        None => format!("function {}", frame.func_index()),
+        Some(name) if name.len() > NAME_BYTES => name.to_owned(),
+        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+    };
+    redactor.line(&name, 512)
+}
 
 impl Fault {
     /// Turns what a call returned into a report.
     ///
+    /// `stderr` is redacted already, since it has been cut.
     /// `refused` is a growth of memory or table that was refused during the call: an allocation that fails then looks like
     /// any other trap.
     pub(crate) fn of_call(
@@ -92,6 +127,7 @@ impl Fault {
         error: &wasmtime::Error,
         stderr: &str,
         refused: Option<String>,
+        redactor: &Redactor,
     ) -> Self {
         let (kind, message) = if let Some(broken) = error.downcast_ref::<Broken>() {
             let kind = match broken {
@@ -103,6 +139,11 @@ impl Fault {
             (
                 FaultKind::Limit,
                 format!("The plugin ran out of room ({refused})."),
+            )
+        } else if let Some(broken) = broken_limit(error) {
+            (
+                FaultKind::Limit,
+                format!("The plugin was stopped: {broken}."),
             )
         } else if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
             let kind = match trap {
@@ -120,30 +161,31 @@ impl Fault {
             .filter(|text| !text.is_empty())
             .map(|text| {
                 text.lines()
-                    .map(|line| super::log::clean(line, 1024))
+                    .map(|line| redactor.line(line, 1024))
                     .collect::<Vec<_>>()
                     .join("\n")
             });
         let backtrace = error
             .downcast_ref::<wasmtime::WasmBacktrace>()
             .map(|backtrace| {
-                backtrace
-                    .to_string()
-                    .lines()
-                    .skip(1)
-                    .take(FRAMES)
-                    .map(|line| super::log::clean(line.trim(), 512))
-                    .collect()
+                let frames = backtrace.frames().iter().take(FRAMES);
+                frames.map(|one| frame(one, redactor)).collect()
             })
             .unwrap_or_default();
         Self {
             kind,
             call,
-            message,
+            message: redactor.line(&message, MESSAGE_BYTES),
             panic,
             backtrace,
             advice: kind.advice(),
         }
+    }
+
+    /// A breach of the contract; its sentence may quote the guest.
+    pub(crate) fn contract(call: &'static str, message: &str, redactor: &Redactor) -> Self {
+        let message = redactor.line(message, MESSAGE_BYTES);
+        Self::new(FaultKind::Contract, call, message)
     }
 
     pub(crate) fn new(kind: FaultKind, call: &'static str, message: impl Into<String>) -> Self {

@@ -9,12 +9,13 @@ use super::bindings::interflow::connector::types;
 use super::cache::{CacheStore, CacheWrites};
 use super::fault::{Fault, FaultKind};
 use super::limiter::{Usage, host_memory_peak};
-use super::log::{Listener, LogLine, clean};
+use super::log::{Listener, LogLine};
 use super::meter::Meter;
 use super::sink::SinkItem;
 use super::state::State;
 use crate::egress::EgressSession;
 use crate::limits::Limit;
+use crate::redaction::Redactor;
 use crate::{Clock, Limits};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -70,7 +71,8 @@ impl CacheStore for NoCache {
     }
 }
 
-/// What the plugin said about a failure; see `types.error` of the contract. Shortened, without control characters.
+/// What the plugin said about a failure; see `types.error` of the contract. Shortened, without secrets and control
+/// characters.
 #[derive(Clone, Debug, Serialize)]
 pub struct PluginFailure {
     /// What the host has to do about it.
@@ -111,18 +113,21 @@ impl types::ErrorKind {
     }
 }
 
-impl From<types::Error> for PluginFailure {
-    fn from(error: types::Error) -> Self {
+impl PluginFailure {
+    fn heard(error: &types::Error, redactor: &Redactor) -> Self {
         Self {
             kind: error.kind,
-            code: clean(&error.code, 64),
-            message: clean(&error.message, 600),
-            advice: clean(&error.advice, 600),
+            code: redactor.line(&error.code, 64),
+            message: redactor.line(&error.message, 600),
+            advice: redactor.line(&error.advice, 600),
             http_status: error.http_status,
-            retry_after_ms: error.retry_after_ms,
+            retry_after_ms: error.retry_after_ms.map(|wait| wait.min(LONGEST_WAIT_MS)),
         }
     }
 }
+
+/// No vendor asks to wait for longer than a day; whoever says so must not hold a connector for ever.
+const LONGEST_WAIT_MS: u64 = 86_400_000;
 
 /// How a call failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -214,6 +219,50 @@ pub struct Report {
     /// What was asked of the vendor.
     #[serde(default)]
     pub window: serde_json::Value,
+}
+
+/// Longest `window` of a report, in bytes.
+const WINDOW_BYTES: usize = 16 * 1024;
+
+impl Report {
+    /// Cleans every text that a person will see. The objects of the batch stay: their identities are the vendor's data.
+    fn redact(&mut self, redactor: &Redactor) {
+        let Self {
+            counters,
+            set_aside,
+            unknown_elements,
+            notices,
+            seen: _,
+            window,
+        } = self;
+        redactor.names(counters, 128);
+        redactor.names(unknown_elements, 1000);
+        for SetAside {
+            object,
+            code,
+            message,
+        } in set_aside
+        {
+            *object = redactor.line(object, 1000);
+            *code = redactor.line(code, 128);
+            *message = redactor.line(message, 2000);
+        }
+        for Notice { code, message } in notices.iter_mut() {
+            *code = redactor.line(code, 128);
+            *message = redactor.line(message, 2000);
+        }
+        redactor.value(window);
+        let length = window.to_string().len();
+        if length > WINDOW_BYTES {
+            *window = serde_json::Value::Null;
+            notices.push(Notice {
+                code: "window-too-large".into(),
+                message: format!(
+                    "The report's window has {length} bytes, at most {WINDOW_BYTES} are kept; it was left out."
+                ),
+            });
+        }
+    }
 }
 
 /// An object that could not be read.
@@ -378,10 +427,20 @@ impl Instance {
                 Ok(value)
             }
             Some(Err(error)) => {
+                if let Some(core_dumps) = &self.store.data().core_dumps {
+                    core_dumps.keep(&error, &self.store);
+                }
                 let state = self.store.data_mut();
                 state.sink.discard();
                 let refused = state.limiter.refused.take();
-                Err(Fault::of_call(name, &error, &state.stderr.text(), refused))
+                let stderr = state.stderr.text(&state.redactor);
+                Err(Fault::of_call(
+                    name,
+                    &error,
+                    &stderr,
+                    refused,
+                    &state.redactor,
+                ))
             }
             None => Err(Fault::new(
                 FaultKind::Limit,
@@ -404,9 +463,45 @@ impl Instance {
         spending.note(Limit::CacheBatchBytes, state.cache.current_bytes as u64);
     }
 
-    fn broken(&mut self, message: String) -> Fault {
+    fn broken(&mut self, call: &'static str, message: impl Into<String>) -> Fault {
         self.gone = true;
-        Fault::new(FaultKind::Contract, COLLECT, message)
+        Fault::contract(call, &message.into(), &self.store.data().redactor)
+    }
+
+    /// Ends the instance with a trap, so that its memory can be looked at. Does nothing without an engine that keeps core
+    /// dumps.
+    pub(crate) async fn leave_core_dump(&mut self) {
+        let state = self.store.data_mut();
+        if self.gone || state.core_dumps.is_none() {
+            return;
+        }
+        state.cpu.limit_ticks = 0;
+        // The call is ended by its first instruction, whatever the plugin is, before it can change anything.
+        let ended = self
+            .call("describe", async |world, store| {
+                store.set_epoch_deadline(0);
+                world
+                    .interflow_connector_connector()
+                    .call_describe(store)
+                    .await
+            })
+            .await;
+        self.gone = ended.is_err() || self.gone;
+    }
+
+    /// Refuses a list that is longer than `limit`.
+    fn bounded(
+        &mut self,
+        call: &'static str,
+        what: &str,
+        length: usize,
+        limit: usize,
+    ) -> Result<(), Fault> {
+        if length <= limit {
+            return Ok(());
+        }
+        let message = format!("The plugin returned {length} {what}, at most {limit} are allowed.");
+        Err(self.broken(call, message))
     }
 
     pub(crate) async fn describe(&mut self) -> Result<String, Fault> {
@@ -436,11 +531,16 @@ impl Instance {
                     .await
             })
             .await?;
+        let (Ok(list) | Err(list)) = &result;
+        let spending = &self.store.data().spending;
+        spending.note(Limit::Remarks, list.len() as u64);
+        self.bounded("configure", "remarks", list.len(), self.limits.remarks)?;
+        let redactor = &self.store.data().redactor;
         let remarks = |list: Vec<exports::SettingRemark>| {
             list.into_iter()
                 .map(|remark| Remark {
-                    pointer: clean(&remark.pointer, 256),
-                    message: clean(&remark.message, 600),
+                    pointer: redactor.line(&remark.pointer, 256),
+                    message: redactor.line(&remark.message, 600),
                 })
                 .collect()
         };
@@ -460,18 +560,21 @@ impl Instance {
                 world.interflow_connector_connector().call_test(store).await
             })
             .await?;
+        self.bounded("test", "checks", checks.len(), self.limits.remarks)?;
+        let redactor = &self.store.data().redactor;
+        let failure = |error| PluginFailure::heard(&error, redactor);
         Ok(checks
             .into_iter()
             .map(|check| Check {
-                id: clean(&check.id, 64),
-                label: clean(&check.label, 200),
+                id: redactor.line(&check.id, 64),
+                label: redactor.line(&check.label, 200),
                 outcome: match check.outcome {
                     exports::Outcome::Passed => Outcome::Passed,
                     exports::Outcome::Busy => Outcome::Busy,
                     exports::Outcome::Failed => Outcome::Failed,
                     exports::Outcome::NotTried => Outcome::NotTried,
                 },
-                error: check.error.map(PluginFailure::from),
+                error: check.error.map(failure),
             })
             .collect())
     }
@@ -495,7 +598,17 @@ impl Instance {
                     .await
             })
             .await?;
-        let split = result.map_err(|error| CallFailure::Plugin(error.into()))?;
+        let redactor = &self.store.data().redactor;
+        let split =
+            result.map_err(|error| CallFailure::Plugin(PluginFailure::heard(&error, redactor)))?;
+        if let Some(split) = &split {
+            let most = usize::try_from(max_parts).unwrap_or(usize::MAX);
+            self.bounded("plan", "parts", split.parts.len(), most)?;
+            let cursors = split.parts.iter().chain([&split.then]);
+            let longest = cursors.map(String::len).max().unwrap_or(0);
+            let limit = self.limits.cursor_bytes;
+            self.bounded("plan", "bytes of a cursor", longest, limit)?;
+        }
         Ok(split.map(|split| Split {
             parts: split.parts,
             then: split.then,
@@ -535,8 +648,10 @@ impl Instance {
         let batch = match result {
             Ok(batch) => batch,
             Err(error) => {
-                self.store.data_mut().sink.discard();
-                return Err(CallFailure::Plugin(error.into()));
+                let state = self.store.data_mut();
+                state.sink.discard();
+                let failure = PluginFailure::heard(&error, &state.redactor);
+                return Err(CallFailure::Plugin(failure));
             }
         };
         let spending = &self.store.data().spending;
@@ -545,7 +660,7 @@ impl Instance {
         let emitted = self.store.data().sink.emitted;
         if batch.emitted != emitted {
             return Err(self
-                .broken(format!(
+                .broken(COLLECT, format!(
                     "The plugin reported {} items but emitted {emitted}; the batch was discarded.",
                     batch.emitted
                 ))
@@ -557,23 +672,24 @@ impl Instance {
         ] {
             if size > limit {
                 return Err(self
-                    .broken(format!(
+                    .broken(COLLECT, format!(
                         "The plugin returned a {what} of {size} bytes, at most {limit} are allowed; the batch was discarded."
                     ))
                     .into());
             }
         }
-        let report: Report = match serde_json::from_str(&batch.report) {
+        let mut report: Report = match serde_json::from_str(&batch.report) {
             Ok(report) => report,
             Err(error) => {
                 return Err(self
-                    .broken(format!(
+                    .broken(COLLECT, format!(
                         "The plugin returned a report that cannot be read ({error}); the batch was discarded."
                     ))
                     .into());
             }
         };
         let state = self.store.data_mut();
+        report.redact(&state.redactor);
         Ok(Collected {
             next: batch.next,
             more: batch.more,

@@ -1,4 +1,4 @@
-//! A plugin's log lines: bounded in number and length, cleaned of control characters, handed to whoever listens.
+//! A plugin's log lines: bounded in number and length, without secrets and control characters, handed to whoever listens.
 
 use super::bindings::interflow::connector::log::{Host, Level};
 use super::state::State;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub struct LogLine {
     /// Its level.
     pub level: Level,
-    /// Without control characters.
+    /// Without secrets and control characters.
     pub message: String,
 }
 
@@ -62,41 +62,8 @@ impl Host for State {
             return Ok(());
         }
         log.lines_left -= 1;
-        let message = clean(&message, log.line_bytes);
+        let message = self.redactor.line(&message, log.line_bytes);
         (log.listener)(LogLine { level, message });
         Ok(())
-    }
-}
-
-/// One line for a person: cut at `limit` bytes, control characters (terminal escapes among them) replaced.
-pub(crate) fn clean(text: &str, limit: usize) -> String {
-    let mut cut = limit.min(text.len());
-    while !text.is_char_boundary(cut) {
-        cut -= 1;
-    }
-    let mut clean: String = text[..cut]
-        .chars()
-        .map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect();
-    if cut < text.len() {
-        clean.push('…');
-    }
-    clean
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_characters_are_replaced_and_long_lines_cut_at_a_character() {
-        assert_eq!(clean("a\x1b[31mb\nc", 100), "a [31mb c");
-        assert_eq!(clean("ééé", 3), "é…");
     }
 }

@@ -7,7 +7,8 @@ use super::state::State;
 use crate::interflow::{self, Facts, ItemLimits};
 use crate::limits::Limit;
 use crate::{Clock, Limits};
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// An item that was checked.
 #[derive(Clone, Debug)]
@@ -28,7 +29,8 @@ pub(crate) struct Sink {
     list_limit: usize,
     count_limit: u64,
     byte_limit: u64,
-    keys: HashSet<String>,
+    /// Where the item of each key lies.
+    keys: HashMap<String, usize>,
     items: Vec<SinkItem>,
     /// Bytes of their bodies, those with a repeated key included.
     pub(crate) bytes: u64,
@@ -50,7 +52,7 @@ impl Sink {
             list_limit: limits.emit_items,
             count_limit: u64::from(limits.batch_items) + limits.emit_items as u64,
             byte_limit: limits.batch_bytes + limits.item_bytes as u64,
-            keys: HashSet::new(),
+            keys: HashMap::new(),
             items: Vec::new(),
             bytes: 0,
             emitted: 0,
@@ -122,21 +124,39 @@ impl Sink {
                 }
             }
         }
-        self.bytes += bytes;
-        self.emitted += items.len() as u64;
+        let (before, count) = (self.items.len(), items.len() as u64);
+        let mut repeated = 0;
         self.items.reserve(items.len());
-        for (item, facts) in items.into_iter().zip(facts) {
-            if self.keys.insert(item.key.clone()) {
-                self.items.push(SinkItem {
-                    key: item.key,
-                    time_ms: item.time_ms,
-                    body: item.body,
-                    facts,
-                });
-            } else {
-                self.repeated += 1;
+        for (index, (item, facts)) in items.into_iter().zip(facts).enumerate() {
+            match self.keys.entry(item.key.clone()) {
+                Entry::Vacant(free) => {
+                    free.insert(self.items.len());
+                    self.items.push(SinkItem {
+                        key: item.key,
+                        time_ms: item.time_ms,
+                        body: item.body,
+                        facts,
+                    });
+                }
+                Entry::Occupied(place) if self.items[*place.get()].body == item.body => {
+                    repeated += 1;
+                }
+                // One of the two would hide the other.
+                Entry::Occupied(_) => {
+                    for taken_back in self.items.drain(before..) {
+                        self.keys.remove(&taken_back.key);
+                    }
+                    let message = format!(
+                        "The key {:?} stands for another body in this batch: another state needs another key.",
+                        item.key
+                    );
+                    return Err(refuse(index, Reason::InvalidItem, message));
+                }
             }
         }
+        self.bytes += bytes;
+        self.emitted += count;
+        self.repeated += repeated;
         Ok(())
     }
 }

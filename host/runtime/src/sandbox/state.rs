@@ -3,6 +3,7 @@
 use super::bindings::interflow::connector::types;
 use super::cache::Cache;
 use super::clocks::Wall;
+use super::dump::CoreDumps;
 use super::instance::Session;
 use super::limiter::Limiter;
 use super::log::Log;
@@ -10,6 +11,7 @@ use super::sink::Sink;
 use super::stderr::Tail;
 use crate::egress::Hooks;
 use crate::limits::{Limit, Spending};
+use crate::redaction::Redactor;
 use crate::{Clock, Limits};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,10 @@ pub(crate) struct State {
     pub(super) sink: Sink,
     pub(super) stderr: Tail,
     pub(super) spending: Arc<Spending>,
+    /// Every text of the guest goes through this.
+    pub(super) redactor: Arc<Redactor>,
+    /// Where a core dump goes when the guest traps; tests have it.
+    pub(super) core_dumps: Option<CoreDumps>,
 }
 
 /// CPU time in ticks of the engine's epoch.
@@ -41,11 +47,12 @@ pub(crate) struct Cpu {
 
 impl State {
     pub(super) fn new(session: Session, limits: &Limits, clock: Clock, tick: Duration) -> Self {
-        let stderr = Tail::new(limits.stderr_bytes);
         let spending = Arc::clone(session.egress.spending());
+        let redactor = Arc::clone(session.egress.redactor());
+        let stderr = Tail::new(limits.stderr_bytes, redactor.widest());
         let wasi = WasiCtx::builder()
             .stderr(stderr.clone())
-            .stdout(Tail::new(0))
+            .stdout(Tail::new(0, 0))
             .wall_clock(Wall(clock.clone()))
             .allow_tcp(false)
             .allow_udp(false)
@@ -72,6 +79,8 @@ impl State {
             clock,
             stderr,
             spending,
+            redactor,
+            core_dumps: None,
         }
     }
 
@@ -82,6 +91,7 @@ impl State {
 
     /// Notes what can be seen at the end of a call.
     pub(super) fn note_call(&mut self, cpu: Duration, own_time: Duration) {
+        self.hooks.end_call();
         let open = self.table.iter_mut().count();
         let spending = &self.spending;
         spending.note(Limit::Handles, open as u64);

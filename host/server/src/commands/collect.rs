@@ -1,8 +1,8 @@
 //! `collect`: keeps a definition in the catalogue, and makes one run of every chosen content type, from the stored cursors to
 //! the journal's commit.
 //!
-//! Everything that a person can put right is found before the first request. Ctrl-C (or SIGTERM) ends it at once; what is
-//! committed stays, and the next run goes on from there.
+//! Everything that a person can put right is found before the first request. Ctrl-C (or SIGTERM) stops the run at once: what
+//! is committed stays, its ledger is kept, and the next run goes on from there. A second one ends the process.
 
 use crate::answer::Answer;
 use crate::arguments::{Collect, CollectOptions, Global};
@@ -15,12 +15,12 @@ use crate::connectors::validation::{Secrets, validate};
 use crate::definition::Definition;
 use crate::failure::{Failure, Mistake};
 use crate::figures;
-use crate::host::{self, Host};
+use crate::host::Host;
 use crate::progress::Progress;
 use crate::report;
 use connector_runtime::journal::JournalError;
 use connector_runtime::plugins::Plugin;
-use connector_runtime::runs::{self, Identity, RunError, RunOptions, RunOutcome, StartError};
+use connector_runtime::runs::{self, Identity, RunError, RunOptions, RunOutcome, StartError, Stop};
 use connector_runtime::sandbox::ErrorKind;
 use connector_runtime::settings::Settings;
 use indicatif::MultiProgress;
@@ -36,15 +36,16 @@ pub(crate) async fn run(
     screen: &MultiProgress,
 ) -> Result<Answer, Failure> {
     let definition = Definition::load(&collect.definition)?;
-    let host = Host::assemble(global)?;
-    let plugin = host.plugin(&definition).await?;
+    let mut host = Host::assemble(global)?;
+    let plugin = host.plugin(&definition, &host.accepted_so_far()?).await?;
     // A plugin that fails when it is asked fails in the run, too, and its ledger tells the story.
     let validated = validate(&host, &definition, &plugin, Secrets::Required, Vec::new()).await?;
     let settings = match validated.settings {
         Some(settings) => settings,
         None => host.settings(&definition, &plugin)?,
     };
-    let catalogue = Catalogue::open(&host::data_directory(global)?)?;
+    let catalogue = Catalogue::open(host.data_directory())?;
+    host.keep_quota_in(catalogue.journal());
     let connector = keep(&catalogue, &host, &plugin, &definition, validated.entry).await?;
     let file = definition.file.display();
     let run = Run {
@@ -166,12 +167,18 @@ impl Run<'_> {
             full: self.options.full,
             force: self.options.force,
             max_wait: self.options.max_wait,
+            stop: Stop::default(),
         };
         let journal = self.catalogue.journal();
         let run = runs::collect(&connector, journal, &options, progress.clone());
+        let twice = async {
+            interruption().await;
+            options.stop.request();
+            interruption().await;
+        };
         let result = tokio::select! {
             biased;
-            () = interruption() => Err(Failure::Interrupted {
+            () = twice => Err(Failure::Interrupted {
                 records: figures::counted(progress.records(), "record"),
             }),
             result = run => result.map_err(|error| explain(error, self.definition)),
@@ -219,6 +226,7 @@ fn explain(error: RunError, definition: &Definition) -> Failure {
     match error {
         RunError::Start(StartError::Settings(problems)) => definition.refused(&problems),
         RunError::Held(held) => Failure::Held(held),
+        RunError::Start(StartError::Suspended(suspension)) => Failure::Suspended(suspension),
         error => Failure::Run(error),
     }
 }

@@ -103,7 +103,8 @@ async fn plan(global: &Global, kind: &str) -> LedgerPlan {
     let Ok(host) = Host::assemble(global) else {
         return LedgerPlan::default();
     };
-    match host.plugins().await {
+    let accepted = host.accepted_so_far().unwrap_or_default();
+    match host.plugins(&accepted).await {
         Ok(directory) => directory
             .find(kind)
             .map_or_else(LedgerPlan::default, |plugin| plugin.manifest.ledger.clone()),

@@ -2,11 +2,13 @@
 
 use crate::answer::Answer;
 use crate::arguments::Global;
+use crate::connectors::schema::migrations;
 use crate::definition::{self, Definition};
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::http_help::{self, HttpHelp};
 use crate::report::printable;
+use connector_runtime::journal::Journal;
 use connector_runtime::plugins::Plugin;
 use connector_runtime::runs::{self, Identity, StartError, TestReport};
 use connector_runtime::sandbox::{Check, Outcome, PluginFailure};
@@ -54,9 +56,13 @@ struct CheckLine<'a> {
 /// Mistakes, or a plugin that cannot be started; what the vendor answers is in the answer.
 pub(crate) async fn run(global: &Global, file: &Path) -> Result<Answer, Failure> {
     let definition = Definition::load(file)?;
-    let host = Host::assemble(global)?;
-    let plugin = host.plugin(&definition).await?;
+    let mut host = Host::assemble(global)?;
+    let plugin = host.plugin(&definition, &host.accepted()?).await?;
     let settings = host.settings(&definition, &plugin)?;
+    // What a collection has spent of the vendor's quota is known from the journal, if there is one; a test only reads it.
+    if let Ok(journal) = Journal::open_read_only(host.data_directory(), &migrations()) {
+        host.keep_quota_in(&journal);
+    }
     examine(&host, &definition, plugin, settings).await
 }
 
@@ -84,6 +90,7 @@ pub(crate) async fn examine(
         Ok(report) => report,
         Err(StartError::Settings(problems)) => return Err(definition.refused(&problems)),
         Err(StartError::Plugin(fault)) => return Err(Failure::Fault(fault)),
+        Err(StartError::Suspended(suspension)) => return Err(Failure::Suspended(suspension)),
     };
     Ok(answer(definition, &report))
 }

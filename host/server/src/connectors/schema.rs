@@ -4,7 +4,7 @@ use connector_runtime::journal;
 use rusqlite_migration::M;
 
 /// How many steps of the journal's were released before the catalogue.
-const JOURNAL_BEFORE_CATALOGUE: usize = 2;
+const JOURNAL_BEFORE_CATALOGUE: usize = 4;
 
 /// Connectors and tenants themselves are the journal's, since every record's identity depends on their ids.
 ///

@@ -160,13 +160,63 @@ fn a_secret_file_lies_beside_the_definition_and_loses_its_last_newline() {
     let definition = read_at(&directory.path().join("scanner.toml"), &text)
         .ok()
         .unwrap();
-    assert_eq!(definition.settings["token"], "from a file ");
+    assert_eq!(definition.settings.0["token"], "from a file ");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_secret_that_every_user_can_read_gets_a_warning() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let (file, token) = (
+        directory.path().join("scanner.toml"),
+        directory.path().join("token.txt"),
+    );
+    std::fs::write(&token, "s3cret-token").unwrap();
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let reference = "{ env = \"SCANNER_TOKEN\" }";
+    for (source, modes, exposed) in [
+        (reference, [0o644, 0o644], None),
+        ("{ file = \"token.txt\" }", [0o644, 0o600], None),
+        ("{ file = \"token.txt\" }", [0o600, 0o640], None),
+        ("{ file = \"token.txt\" }", [0o600, 0o644], Some(&token)),
+        ("{ file = \"token.txt\" }", [0o600, 0o602], Some(&token)),
+        ("\"s3cret-token\"", [0o600, 0o644], None),
+        ("\"s3cret-token\"", [0o604, 0o600], Some(&file)),
+    ] {
+        let text = WHOLE.replace(reference, source);
+        std::fs::write(&file, &text).unwrap();
+        mode(&file, modes[0]);
+        mode(&token, modes[1]);
+        let definition = read_at(&file, &text).ok().unwrap();
+        let warnings = definition.exposed_secrets(&manifest());
+        let expected = exposed.map(|exposed| {
+            format!(
+                "{}: settings.token: {} holds this secret, and every user of this machine can read it; `chmod 600` it",
+                file.display(),
+                exposed.display()
+            )
+        });
+        assert_eq!(warnings, Vec::from_iter(expected), "{source} {modes:?}");
+    }
+}
+
+#[test]
+fn settings_are_wiped_when_they_are_dropped() {
+    let definition = read(WHOLE).ok().unwrap();
+    let mut settings = definition.settings.0.clone();
+    assert_eq!(settings["token"], "s3cret-token");
+    settings::wipe(&mut settings);
+    assert_eq!(settings["token"], "");
+    assert_eq!(settings["content_type"][0], "");
 }
 
 #[test]
 fn any_setting_may_be_a_reference() {
     let text = WHOLE.replace("\"reader\"", "{ env = \"SCANNER_TOKEN\" }");
-    assert_eq!(read(&text).ok().unwrap().settings["user"], "s3cret-token");
+    assert_eq!(read(&text).ok().unwrap().settings.0["user"], "s3cret-token");
 }
 
 #[test]

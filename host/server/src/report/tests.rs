@@ -41,6 +41,10 @@ fn ledger() -> Value {
         }],
         "warnings": [{"pointer": "/url", "message": "This looks like the console's address."}],
         "traffic": {"requests": 5, "bytes_sent": 420, "bytes_received": 2_000_000, "permit_wait_ms": 0, "held_back": 0, "denials": [], "denied": 0, "last_failure": null},
+        "quota": [
+            {"bucket": "assets", "calls_in_window": 5, "limit": 300, "window_seconds": 3600, "remaining": 295, "not_before": null, "concurrency": 2},
+            {"bucket": "scans\u{1b}", "calls_in_window": 1, "limit": 40, "window_seconds": 600, "remaining": 0, "not_before": 1_772_443_500_000u64, "concurrency": 2},
+        ],
         "waited_ms": 61_000,
         "usage": {"memory_peak_bytes": 5 << 20, "cpu_ms": 1_240, "host_memory_peak_bytes": 40 << 20},
         "resume_at": null,
@@ -58,6 +62,8 @@ connector scanner-1 (acme-scanner, tenant acme)
   run       began 2026-03-02T09:15:00Z, took 3 min 10 s, waited 1 min 1 s
   records   1,499 committed
   traffic   5 requests, 420 B sent, 2.0 MB received
+  quota     assets: 5 calls of 300 in 1 h 0 min, 295 left
+  quota     scans : 1 call of 40 in 10 min 0 s, 0 left; none before 2026-03-02T09:25:00Z
   plugin    at most 5.0 MiB of memory, 1.2 s of CPU; the host itself at most 40.0 MiB
   warning   settings.url: This looks like the console's address.
 assets: incomplete

@@ -8,6 +8,7 @@ use crate::connectors::validation::{Secrets, validate};
 use crate::definition::Definition;
 use crate::failure::Failure;
 use crate::host::{self, Host};
+use connector_runtime::plugins::AcceptedGrants;
 
 /// Lets a connector collect, if its settings can be used as they are.
 pub(super) async fn activate(global: &Global, name: &str) -> Result<Answer, Failure> {
@@ -16,7 +17,8 @@ pub(super) async fn activate(global: &Global, name: &str) -> Result<Answer, Fail
     let connector = catalogue.connector(name)?;
     let settings = catalogue.unsealed(&connector, &[])?;
     let definition = Definition::of_stored(&connector, settings);
-    let plugin = host.plugin(&definition).await?;
+    let accepted = AcceptedGrants::read(catalogue.journal())?;
+    let plugin = host.plugin(&definition, &accepted).await?;
     validate(&host, &definition, &plugin, Secrets::Required, Vec::new())
         .await?
         .without_fault()?;

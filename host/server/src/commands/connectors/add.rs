@@ -23,7 +23,7 @@ pub(super) async fn run(
 ) -> Result<Answer, Failure> {
     let definition = Definition::load(file)?;
     let host = Host::assemble(global)?;
-    let plugin = host.plugin(&definition).await?;
+    let plugin = host.plugin(&definition, &host.accepted_so_far()?).await?;
     let mut validated = validate(&host, &definition, &plugin, secrets, Vec::new())
         .await?
         .without_fault()?;

@@ -16,6 +16,7 @@ use crate::document;
 use crate::failure::{Failure, Mistake};
 use crate::host::{self, Host};
 use connector_runtime::Manifest;
+use connector_runtime::plugins::AcceptedGrants;
 use connector_runtime::settings;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,8 @@ pub(super) async fn run(global: &Global, edit: &Edit) -> Result<Answer, Failure>
     let catalogue = Catalogue::open(&host::data_directory(global)?)?;
     let connector = catalogue.connector(&edit.name)?;
     let before = Definition::of_stored(&connector, connector.settings.clone());
-    let plugin = host.plugin(&before).await?;
+    let accepted = AcceptedGrants::read(catalogue.journal())?;
+    let plugin = host.plugin(&before, &accepted).await?;
     let manifest = &plugin.manifest;
 
     let mut request = Request::new(&connector, manifest);
@@ -71,7 +73,7 @@ pub(super) async fn run(global: &Global, edit: &Edit) -> Result<Answer, Failure>
         }
     }
     // Only those that stay are opened, so that one that is locked for ever can be replaced.
-    let kept = catalogue.unsealed(&connector, &touched)?;
+    let mut kept = catalogue.unsealed(&connector, &touched)?;
     for pointer in connector
         .secrets
         .iter()
@@ -81,6 +83,7 @@ pub(super) async fn run(global: &Global, edit: &Edit) -> Result<Answer, Failure>
             settings::put(&mut settings, pointer, value.clone());
         }
     }
+    settings::wipe(&mut kept);
     let mut after = Definition::of_stored(&connector, settings);
     after.active = Some(active.unwrap_or(connector.active));
     // One that was imported waits for its secrets, and may be changed meanwhile.
@@ -280,19 +283,20 @@ fn read(typed: &str, schema: Option<&Value>) -> Result<Value, String> {
         .parse::<toml::Table>()
         .ok()
         .and_then(|mut table| table.remove("value"));
+    let plain =
+        |value: &toml::Value| definition::resolve(here, value, &|_| None).map(|(value, _)| value);
     match (kind, parsed) {
         (_, Some(reference @ toml::Value::Table(_))) if is_reference => {
             definition::resolve(here, &reference, &|name| std::env::var_os(name))
+                .map(|(value, _)| value)
         }
         (Some("string"), _) => Ok(Value::from(typed)),
-        (Some("array"), Some(list @ toml::Value::Array(_))) => {
-            definition::resolve(here, &list, &|_| None)
-        }
+        (Some("array"), Some(list @ toml::Value::Array(_))) => plain(&list),
         (Some("array"), _) => {
             let entries = typed.split(',').map(str::trim).map(Value::from);
             Ok(Value::Array(entries.collect()))
         }
-        (_, Some(value)) => definition::resolve(here, &value, &|_| None),
+        (_, Some(value)) => plain(&value),
         (_, None) => Ok(Value::from(typed)),
     }
 }

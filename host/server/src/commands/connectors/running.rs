@@ -7,17 +7,20 @@ use crate::connectors::Catalogue;
 use crate::definition::Definition;
 use crate::failure::Failure;
 use crate::host::{self, Host};
+use connector_runtime::plugins::AcceptedGrants;
 use indicatif::MultiProgress;
 
 /// Tests a connector, also while it is collecting; nothing is stored.
 pub(super) async fn test(global: &Global, name: &str) -> Result<Answer, Failure> {
-    let host = Host::assemble(global)?;
+    let mut host = Host::assemble(global)?;
     let catalogue = Catalogue::read(&host::data_directory(global)?)?;
     let connector = catalogue.connector(name)?;
     let settings = catalogue.unsealed(&connector, &[])?;
     let definition = Definition::of_stored(&connector, settings);
-    let plugin = host.plugin(&definition).await?;
+    let accepted = AcceptedGrants::read(catalogue.journal())?;
+    let plugin = host.plugin(&definition, &accepted).await?;
     let settings = host.settings(&definition, &plugin)?;
+    host.keep_quota_in(catalogue.journal());
     examination::examine(&host, &definition, plugin, settings).await
 }
 
@@ -27,13 +30,15 @@ pub(super) async fn run(
     run: &RunNamed,
     screen: &MultiProgress,
 ) -> Result<Answer, Failure> {
-    let host = Host::assemble(global)?;
+    let mut host = Host::assemble(global)?;
     let catalogue = Catalogue::open(&host::data_directory(global)?)?;
     let connector = catalogue.connector(&run.name)?;
     let settings = catalogue.unsealed(&connector, &[])?;
     let definition = Definition::of_stored(&connector, settings);
-    let plugin = host.plugin(&definition).await?;
+    let accepted = AcceptedGrants::read(catalogue.journal())?;
+    let plugin = host.plugin(&definition, &accepted).await?;
     let settings = host.settings(&definition, &plugin)?;
+    host.keep_quota_in(catalogue.journal());
     let full = connector.full_name();
     let run = collect::Run {
         global,

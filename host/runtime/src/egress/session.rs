@@ -1,0 +1,168 @@
+//! One instance's share of egress: its counters and its patience, and the seam through which wasi-http sends.
+
+use super::{Denial, Egress, PERMIT_PATIENCE, Traffic, headers};
+use crate::Clock;
+use crate::limits::{Limit, Spending};
+use crate::redaction::Redactor;
+use crate::sandbox::Meter;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
+
+/// What one instance needs of egress: the connector's way out, and its own counters.
+#[derive(Clone)]
+pub struct EgressSession {
+    egress: Option<Arc<Egress>>,
+    pub(crate) meter: Arc<Meter>,
+    pub(super) traffic: Arc<Traffic>,
+    calls: Arc<AtomicU32>,
+    /// Milliseconds that the requests of one call may wait for permits, all together.
+    patience: Arc<AtomicU64>,
+    waiting: Option<Arc<WaitListener>>,
+}
+
+/// Hears of a wait for a permit before it begins: how long (zero if that depends on another request), and why.
+type WaitListener = dyn Fn(Duration, &str) + Send + Sync;
+
+impl EgressSession {
+    /// A session through `egress`, counted in `traffic`.
+    pub fn new(egress: Arc<Egress>, traffic: Arc<Traffic>) -> Self {
+        Self {
+            meter: Arc::new(Meter::new(egress.clock.clone())),
+            egress: Some(egress),
+            traffic,
+            calls: Arc::default(),
+            patience: Arc::new(AtomicU64::new(milliseconds(PERMIT_PATIENCE))),
+            waiting: None,
+        }
+    }
+
+    /// The same session, with someone who hears of every wait for a permit before it begins.
+    pub(crate) fn heard_by(
+        mut self,
+        listener: impl Fn(Duration, &str) + Send + Sync + 'static,
+    ) -> Self {
+        self.waiting = Some(Arc::new(listener));
+        self
+    }
+
+    pub(super) fn tell(&self, time: Option<Duration>, reason: &str) {
+        if let Some(listener) = &self.waiting {
+            listener(time.unwrap_or_default(), reason);
+        }
+    }
+
+    /// Counts a request of the present call.
+    pub(super) fn count(&self, most: u32) -> Result<(), Denial> {
+        match self.calls.fetch_add(1, Ordering::Relaxed) < most {
+            true => Ok(()),
+            false => Err(Denial::TooManyRequests(most)),
+        }
+    }
+
+    /// Notes a refusal, and says it in the guest's terms.
+    pub(super) fn deny(&self, denial: &Denial) -> Error {
+        self.traffic.denied(&denial.to_string());
+        match denial {
+            Denial::BodySize(most) => Error::HttpRequestBodySize(Some(*most as u64)),
+            _ => Error::HttpRequestDenied,
+        }
+    }
+
+    /// What the run spends of its limits.
+    pub(crate) fn spending(&self) -> &Arc<Spending> {
+        self.traffic.spending()
+    }
+
+    /// What keeps the connector's secrets out of texts.
+    pub(crate) fn redactor(&self) -> &Arc<Redactor> {
+        self.traffic.redactor()
+    }
+
+    /// Bounds the waits for permits from now on; what is waited is taken off.
+    pub(crate) fn set_patience(&self, patience: Duration) {
+        self.patience.store(
+            milliseconds(patience.min(PERMIT_PATIENCE)),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// What is left to wait.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_millis(self.patience.load(Ordering::Relaxed))
+    }
+
+    /// A session in which every request is refused.
+    pub(crate) fn closed(clock: Clock) -> Self {
+        Self {
+            egress: None,
+            meter: Arc::new(Meter::new(clock)),
+            traffic: Arc::default(),
+            calls: Arc::default(),
+            patience: Arc::default(),
+            waiting: None,
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The seam to wasi-http: everything that a guest sends comes through here.
+pub(crate) struct Hooks(EgressSession);
+
+impl Hooks {
+    pub(crate) fn new(session: EgressSession) -> Self {
+        Self(session)
+    }
+
+    pub(crate) fn begin_call(&mut self) {
+        self.0.calls.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes the requests of the call that has ended.
+    pub(crate) fn end_call(&self) {
+        let calls = self.0.calls.load(Ordering::Relaxed);
+        self.0.spending().note(Limit::Requests, u64::from(calls));
+    }
+}
+
+impl WasiHttpHooks for Hooks {
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(headers::is_forbidden)
+    }
+
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        _options: Option<RequestOptions>,
+        _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<
+        dyn Future<
+                Output = Result<
+                    (
+                        http::Response<WasiBody>,
+                        Box<dyn Future<Output = Result<(), Error>> + Send>,
+                    ),
+                    Error,
+                >,
+            > + Send,
+    > {
+        let session = self.0.clone();
+        Box::new(async move {
+            let Some(egress) = &session.egress else {
+                return Err(Error::HttpRequestDenied);
+            };
+            let response = egress.send(&session, request).await?;
+            let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
+                Box::new(std::future::ready(Ok(())));
+            Ok((response, done))
+        })
+    }
+}

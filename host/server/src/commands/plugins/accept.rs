@@ -1,0 +1,95 @@
+//! `plugins accept NAME`: the word of whoever owns the data directory that a plugin may have what it asks for now.
+//!
+//! It says what is new before it says that it is accepted. Only who may write to the data directory can, and only while no
+//! other process owns it.
+
+use crate::answer::Answer;
+use crate::arguments::Global;
+use crate::connectors::schema::migrations;
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::report::printable;
+use connector_runtime::journal::{Journal, JournalError};
+use connector_runtime::plugins::{AcceptedGrants, GrantRequest, grant};
+use serde::Serialize;
+
+/// The JSON result.
+#[derive(Serialize)]
+struct AcceptDocument<'a> {
+    /// The plugin's id.
+    plugin: &'a str,
+    version: &'a str,
+    /// Of the file, 64 hexadecimal digits.
+    sha256: &'a str,
+    /// What was not accepted before, one phrase each.
+    new: &'a [String],
+    /// All that is accepted now.
+    grant: &'a GrantRequest,
+    /// SHA-256 of its canonical form.
+    grant_sha256: String,
+}
+
+/// Accepts what a plugin asks for.
+///
+/// # Errors
+/// If there is no such plugin, or the data directory is somebody else's or in use.
+pub(crate) async fn accept(global: &Global, id: &str) -> Result<Answer, Failure> {
+    let host = Host::assemble(global)?;
+    let journal = open(&host)?;
+    let accepted = AcceptedGrants::read(&journal)?;
+    let directory = host.plugins(&accepted).await?;
+    let Some(plugin) = directory.find(id) else {
+        let known: Vec<&str> = directory
+            .plugins()
+            .iter()
+            .map(|plugin| plugin.manifest.id.as_str())
+            .collect();
+        let known = match known.as_slice() {
+            [] => "none that can be used".into(),
+            known => known.join(", "),
+        };
+        return Err(Failure::Usage(format!(
+            "there is no plugin `{id}` in {}; it has {known}. `plugins list` shows every file",
+            host.plugin_directory().display()
+        )));
+    };
+    let before = accepted.of(id);
+    let new = match (&before, directory.suspension(id)) {
+        (_, Some(suspension)) => suspension.new.clone(),
+        (Some(_), None) => Vec::new(),
+        (None, None) => plugin.grant.phrases(),
+    };
+    grant::accept(&journal, plugin, host.clock().now_ms()).await?;
+    let title = format!("{} {}", plugin.manifest.id, plugin.manifest.version);
+    let mut lines = vec![match new.as_slice() {
+        [] => format!(
+            "{title} asks for nothing that was not accepted before; what it asks for now is accepted."
+        ),
+        _ => format!("Accepted for {title}, and not before:"),
+    }];
+    lines.extend(new.iter().map(|phrase| format!("  {phrase}")));
+    let text: Vec<String> = lines.iter().map(|line| printable(line)).collect();
+    let document = AcceptDocument {
+        plugin: id,
+        version: &plugin.manifest.version,
+        sha256: &plugin.sha256,
+        new: &new,
+        grant: &plugin.grant,
+        grant_sha256: plugin.grant.digest(),
+    };
+    Ok(Answer::new(text.join("\n"), &document, 0))
+}
+
+fn open(host: &Host) -> Result<Journal, Failure> {
+    match Journal::open(host.data_directory(), migrations()) {
+        Err(JournalError::File { source, .. })
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            Err(Failure::NotOwner {
+                path: host.data_directory().to_owned(),
+                source,
+            })
+        }
+        opened => Ok(opened?),
+    }
+}

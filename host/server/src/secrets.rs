@@ -1,0 +1,74 @@
+//! The secrets that this process has read, so that none of them leaves with a log line or an answer.
+//!
+//! The last fence: what a plugin, a server or the network said was redacted where it was heard. This one stands where text
+//! leaves the process, whoever wrote it, and looks for what can be recognised anywhere.
+//!
+//! Not for records: they are the vendor's data and leave as they were collected.
+
+use connector_runtime::redaction::Redactor;
+use std::borrow::Cow;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// One for the whole process, like the log that it guards. Kept to its end: an answer is printed after its connector is gone.
+static KNOWN: RwLock<Vec<Arc<Redactor>>> = RwLock::new(Vec::new());
+
+/// From now on, these secrets do not leave.
+pub(crate) fn keep(redactor: Arc<Redactor>) {
+    KNOWN
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(redactor);
+}
+
+/// A text on its way out.
+pub(crate) fn page(text: &str) -> Cow<'_, str> {
+    through(text, Redactor::page)
+}
+
+/// A JSON document on its way out.
+pub(crate) fn json(document: &str) -> Cow<'_, str> {
+    through(document, Redactor::json)
+}
+
+fn through<'a>(
+    text: &'a str,
+    redact: impl for<'b> Fn(&Redactor, &'b str) -> Cow<'b, str>,
+) -> Cow<'a, str> {
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    let mut text = Cow::Borrowed(text);
+    for redactor in known.iter() {
+        if let Cow::Owned(redacted) = redact(redactor, &text) {
+            text = Cow::Owned(redacted);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use connector_runtime::manifest::Manifest;
+    use connector_runtime::settings::Settings;
+
+    #[test]
+    fn what_is_kept_leaves_in_no_text_and_no_document() {
+        let manifest = serde_json::json!({
+            "manifest_version": 1, "id": "acme-scanner", "name": "Acme Scanner", "vendor": "acme", "version": "0.1.0",
+            "category": "Vulnerability Scanner", "category_id": "scan", "functions": {"collect": true},
+            "content_types": [{"id": "assets", "label": "Assets", "msg_class": "acme_assets", "indices": ["syslog"]}],
+            "origin": {"source": "acme_scanner", "vendor": "acme", "category": "security_scan"},
+            "settings": {"type": "object", "properties": {"url": {"type": "string"}, "key": {"type": "string", "writeOnly": true}}},
+            "roles": {"origin": "/url"},
+            "network": {"origin": "/url", "requests": []},
+        });
+        let manifest = Manifest::parse(&manifest.to_string()).unwrap();
+        let text = "key \"of-no-other-test\"";
+        let settings = serde_json::json!({"url": "https://scanner.example.test", "key": text});
+        assert_eq!(page(text), text);
+        let settings = Settings::check(&manifest, &settings, false).unwrap();
+        keep(Arc::new(settings.redactor()));
+        assert_eq!(page(&format!("a {text} b")), "a [redacted] b");
+        let document = serde_json::json!({"a": text, "b": [1]});
+        assert_eq!(json(&document.to_string()), r#"{"a":"[redacted]","b":[1]}"#);
+    }
+}
