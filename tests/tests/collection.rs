@@ -110,6 +110,30 @@ async fn small_pages_bring_the_same_records_as_large_ones() {
 }
 
 #[tokio::test]
+async fn a_batch_ends_when_its_time_is_over_and_no_record_is_lost() {
+    let mut batches = Vec::new();
+    for seconds in [2, 3600] {
+        let vendor = Vendor::with("--hosts 60 --detections 3 --switch drip=4000:1000");
+        let limits = connector_runtime::Limits {
+            batch_soft_deadline: std::time::Duration::from_secs(seconds),
+            ..connector_runtime::Limits::default()
+        };
+        let mut bench = vendor.bench().limits(limits).open().await.unwrap();
+        let ledger = bench.collect().await.unwrap();
+        done(&ledger);
+        assert_eq!(ledger.records, 240);
+        batches.push(
+            ledger
+                .contents
+                .iter()
+                .map(|content| content.batches)
+                .sum::<u64>(),
+        );
+    }
+    assert!(batches[0] > 4 * batches[1], "{batches:?}");
+}
+
+#[tokio::test]
 async fn batches_smaller_than_a_host_bring_every_record() {
     let vendor = Vendor::with("--hosts 20 --detections 40");
     let limits = connector_runtime::Limits {

@@ -150,7 +150,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -198,6 +198,22 @@ fn the_readme_shows_exactly_the_limits_that_are_enforced_each_with_a_test_that_b
         assert!(tests.contains(&format!("fn {breaker}(")), "{breaker}");
     }
     assert_eq!(shown.len(), expected.len(), "{}", expected.join("\n"));
+}
+
+#[test]
+fn every_test_that_the_readme_names_is_there() {
+    let readme = include_str!("../../README.md");
+    let tests = every_test();
+    let named: Vec<&str> = readme
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|name| name.matches('_').count() >= 5 && !name.contains([' ', '/', '.', '{']))
+        .collect();
+    assert!(named.len() > 40, "{named:?}");
+    for name in named {
+        assert!(tests.contains(&format!("fn {name}(")), "{name}");
+    }
 }
 
 /// The text of every file that holds tests of limits.

@@ -1,5 +1,4 @@
 //! A run that is asked to stop keeps what it has, says so, and goes on later.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use bytes::Bytes;
 use connector_runtime::Limits;

@@ -1,5 +1,5 @@
 //! Strikes: a plugin that faults again and again is held back, then set aside, and a mended one is not.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use connector_runtime::Limits;
 use connector_runtime::runs::{Held, Ledger, RunError, RunOutcome};

@@ -314,7 +314,7 @@ impl SendFailure {
                 if let UpstreamError::Denied(sentence) = &error {
                     session.traffic.denied(sentence);
                 }
-                session.traffic.failed(&error.to_string());
+                session.traffic.failed(error.to_string());
                 error.into()
             }
         }

@@ -420,6 +420,26 @@ mod tests {
     }
 
     #[test]
+    fn a_schema_whose_check_has_no_bound_is_refused() {
+        let refused = |schema: &Value| validator(schema).map(drop).unwrap_err();
+        let nested = json!({"properties": {"a": {"allOf": [{"$ref": "#"}]}}});
+        assert_eq!(
+            refused(&nested),
+            "`$ref` is not allowed: write the part out"
+        );
+        let many: Vec<Value> = (0..=PATTERNS).map(|_| json!({"pattern": "a"})).collect();
+        assert_eq!(
+            refused(&json!({ "anyOf": many })),
+            "it has more than 100 patterns"
+        );
+        for pattern in ["((a{500}){500}){500}", "(?=a)b", "("] {
+            refused(&json!({ "pattern": pattern }));
+        }
+        let named = json!({"properties": {"$ref": {"type": "string", "pattern": "^[a-z]+$"}}});
+        assert!(validator(&named).is_ok(), "a property may have that name");
+    }
+
+    #[test]
     fn a_wiped_document_holds_no_text() {
         let mut document = json!({"a": "s3cret", "b": [1, {"c": "s3cret"}]});
         wipe(&mut document);

@@ -51,6 +51,17 @@ async fn memories_count_together() {
 }
 
 #[tokio::test]
+async fn more_memories_and_tables_than_allowed_are_refused_however_small() {
+    for part in ["(memory 0)", "(table 0 funcref)"] {
+        let refused = refused(NOTHING, &part.repeat(65), Limits::default()).await;
+        assert!(
+            refused.contains("more memories, tables or instances than allowed (`core_instances`)"),
+            "{refused}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_division_by_zero_in_describe_is_a_trap_like_any_other() {
     let describe = "(i32.div_s (i32.const 1) (i32.const 0))";
     assert_eq!(

@@ -63,7 +63,7 @@ impl EgressSession {
 
     /// Notes a refusal, and says it in the guest's terms.
     pub(super) fn deny(&self, denial: &Denial) -> Error {
-        self.traffic.denied(&denial.to_string());
+        self.traffic.denied(denial.to_string());
         match denial {
             Denial::BodySize(most) => Error::HttpRequestBodySize(Some(*most as u64)),
             _ => Error::HttpRequestDenied,

@@ -43,6 +43,8 @@ pub enum Limit {
     CacheEntryBytes,
     CacheBatchBytes,
     CacheBytes,
+    IdleBatches,
+    RunBatches,
 }
 
 /// In what a limit is set, and in what its use is told.
@@ -180,6 +182,8 @@ pub const TABLE: &[Row] = &[
     row!(CacheEntryBytes, "cache_entry_kib", "one cache entry with its key", Kibibytes, 1..=16_384, "sandbox/cache", Peak, Size(cache_entry_bytes)),
     row!(CacheBatchBytes, "cache_batch_mib", "what a batch writes to the cache", Mebibytes, 1..=1024, "sandbox/cache", Summed, Size(cache_batch_bytes)),
     row!(CacheBytes, "cache_mib", "the cache of one connector", Mebibytes, 1..=102_400, "sandbox/cache", Peak, Bytes(cache_bytes)),
+    row!(IdleBatches, "idle_batches", "batches in a row that bring nothing, move no cursor and still ask for more", Count, 10..=1_000_000, "runs", Peak, Number(idle_batches)),
+    row!(RunBatches, "run_batches", "batches of one content type in one run; the next run goes on from there", Count, 10..=100_000_000, "runs", Peak, Number(run_batches)),
 ];
 
 impl Limit {

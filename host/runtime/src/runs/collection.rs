@@ -10,6 +10,7 @@ use super::{Connector, RunError, RunOptions, StartError, strikes};
 use crate::egress::{EgressSession, Traffic};
 use crate::interflow::{Envelope, Filter, Index, remains};
 use crate::journal::{Block, Commit, Journal};
+use crate::limits::Limit;
 use crate::sandbox::{
     BatchRequest, CacheStore, CacheWrites, CallFailure, Collected, Fault, FaultKind, Instance,
     Report, SinkItem, Usage,
@@ -105,6 +106,9 @@ impl Collection<'_> {
                     } else {
                         0
                     };
+                    let spending = self.traffic.spending();
+                    spending.note(Limit::IdleBatches, u64::from(idle));
+                    spending.note(Limit::RunBatches, u64::from(batches) + 1);
                     cursor = Some(batch.next.clone());
                     attempt = 0;
                     full = false;

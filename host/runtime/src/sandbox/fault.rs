@@ -98,9 +98,12 @@ fn broken_limit(error: &wasmtime::Error) -> Option<&'static str> {
     {
         return Some("a request has larger headers than allowed (`headers_kib`)");
     }
-    // wasmtime keeps the type of this one to itself.
-    let fuel = "fuel allocated for hostcalls has been exhausted";
-    error.root_cause().to_string().ends_with(fuel).then_some(
+    // wasmtime keeps the types of these to itself.
+    let said = error.root_cause().to_string();
+    if said.starts_with("resource limit exceeded: ") {
+        return Some("it has more memories, tables or instances than allowed (`core_instances`)");
+    }
+    said.ends_with("fuel allocated for hostcalls has been exhausted").then_some(
         "one call of a host function may not carry that much out of the plugin (`hostcall_mib`)",
     )
 }

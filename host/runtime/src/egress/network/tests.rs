@@ -291,3 +291,41 @@ fn a_proxy_is_scheme_host_and_port() {
         assert!(sentence.contains(reason), "{text}: {sentence}");
     }
 }
+
+#[tokio::test]
+async fn a_name_service_that_never_answers_and_a_handshake_that_never_ends_are_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let origin = Origin::parse(&format!("https://acme-scanner.example.test:{port}"), true).unwrap();
+    let of = |lookup: Lookup| {
+        NetworkUpstream::new(NetworkOptions {
+            addresses: AddressPolicy {
+                loopback: true,
+                ..AddressPolicy::default()
+            },
+            lookup: Some(lookup),
+            connect_timeout: Some(Duration::from_millis(50)),
+            ..NetworkOptions::default()
+        })
+        .unwrap()
+    };
+    let nobody = of(Arc::new(|_| Box::pin(std::future::pending())));
+    let late = nobody.resolve(&origin).await;
+    assert!(
+        matches!(late, Err(UpstreamError::ConnectTimeout(_))),
+        "{late:?}"
+    );
+
+    let here = of(Arc::new(|_| {
+        Box::pin(async { Ok(vec![IpAddr::from([127, 0, 0, 1])]) })
+    }));
+    here.resolve(&origin).await.unwrap();
+    let request = http::Request::get(format!("{}/assets", origin.as_str()));
+    let late = here.send(request.body(Bytes::new()).unwrap()).await;
+    assert!(
+        matches!(late, Err(UpstreamError::ConnectTimeout(_))),
+        "{:?}",
+        late.err()
+    );
+    drop(silent);
+}
