@@ -128,7 +128,7 @@ struct FailureSeen {
     http_status: Option<u16>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq)]
 struct FaultSeen {
     kind: String,
     #[serde(default)]
@@ -246,7 +246,7 @@ fn describe(ledger: &Ledger, plan: &LedgerPlan) -> String {
         page.line("limits", &limits);
     }
     if let Some(fault) = &ledger.start_fault {
-        page.fault(fault);
+        page.fault(fault, 1);
     }
     for warning in &ledger.warnings {
         let key = crate::definition::key_of(&warning.pointer);
@@ -381,8 +381,8 @@ fn describe_content(page: &mut Page, content: &Content, plan: &LedgerPlan) {
             figures::counted(**times, "time")
         )
     });
-    for fault in &content.faults {
-        page.fault(fault);
+    for same in content.faults.chunk_by(|one, next| one == next) {
+        page.fault(&same[0], same.len());
     }
     page.list("notice", &content.notices, |notice| notice.message.clone());
 }
@@ -437,20 +437,25 @@ impl Page {
         let _ = write!(self.0, "\n  {word:<10}{text}");
     }
 
-    /// A fault's whole story.
-    fn fault(&mut self, fault: &FaultSeen) {
-        let text = format!(
-            "{} in {}: {}",
-            fault.kind,
-            fault.call,
-            printable(&fault.message)
-        );
-        self.line("fault", &text);
+    /// A fault's whole story, which happened so many times in a row.
+    fn fault(&mut self, fault: &FaultSeen, times: usize) {
+        let times = match times {
+            1 => String::new(),
+            times => format!("{times} times, "),
+        };
+        let FaultSeen { kind, call, .. } = fault;
+        let message = printable(&fault.message);
+        self.line("fault", &format!("{times}{kind} in {call}: {message}"));
         for line in fault.panic.iter().flat_map(|text| text.lines()) {
             self.line("  said", &printable(line));
         }
-        for frame in &fault.backtrace {
-            self.line("  at", &printable(frame));
+        // A recursion without end is told once.
+        for same in fault.backtrace.chunk_by(|one, next| one == next) {
+            let frame = printable(&same[0]);
+            match same.len() {
+                1 => self.line("  at", &frame),
+                times => self.line("  at", &format!("{frame} ({times} times)")),
+            }
         }
         if !fault.advice.is_empty() {
             self.line("  do", &printable(&fault.advice));

@@ -259,11 +259,11 @@ impl Collection<'_> {
     }
 
     fn fault(&mut self, fault: Fault) {
-        tracing::warn!(
-            connector = self.connector.identity().name,
-            "{fault}\n{}",
-            fault.backtrace.join("\n")
-        );
+        let connector = &self.connector.identity().name;
+        tracing::warn!(connector, call = fault.call, "{fault}");
+        for frame in &fault.backtrace {
+            tracing::debug!(connector, "at {frame}");
+        }
         self.ledger.faults.push(fault);
     }
 

@@ -160,14 +160,14 @@ impl Fault {
                 format!("The plugin trapped: {}.", error.root_cause()),
             )
         };
-        let panic = Some(stderr.trim())
-            .filter(|text| !text.is_empty())
-            .map(|text| {
-                text.lines()
-                    .map(|line| redactor.line(line, 1024))
-                    .collect::<Vec<_>>()
-                    .join("\n")
-            });
+        let said: Vec<String> = stderr
+            .trim()
+            .lines()
+            // Advice of Rust's that nobody can follow here: a guest has no environment.
+            .filter(|line| !line.starts_with("note: run with `RUST_BACKTRACE"))
+            .map(|line| redactor.line(line, 1024))
+            .collect();
+        let panic = (!said.is_empty()).then(|| said.join("\n"));
         let backtrace = error
             .downcast_ref::<wasmtime::WasmBacktrace>()
             .map(|backtrace| {

@@ -141,3 +141,31 @@ fn without_a_manifest_counters_go_by_their_ids() {
 fn what_cannot_be_read_is_shown_raw_and_harmless() {
     assert_eq!(of_ledger("{\"a\":\u{1b}1}", &plan()), "{\"a\": 1}");
 }
+
+#[test]
+fn a_fault_tells_its_story_once_and_limits_are_mentioned_when_they_come_close() {
+    let mut ledger = ledger();
+    let fault = serde_json::json!({
+        "kind": "trap", "call": "collect-batch", "message": "The plugin trapped.",
+        "panic": "panicked at src/lib.rs:3\nno room\u{7}", "backtrace": ["descend", "descend", "collect_batch"],
+        "advice": "Tell its author.",
+    });
+    ledger["contents"][0]["faults"] = serde_json::json!([fault, fault]);
+    ledger["limits"] = serde_json::json!([
+        {"limit": "memory_mib", "unit": "bytes", "allowed": 100, "peak": 51, "total": null},
+        {"limit": "handles", "unit": "count", "allowed": 100, "peak": 50, "total": null},
+        {"limit": "batch_items", "unit": "count", "allowed": 100, "peak": 100, "total": 100},
+        {"limit": "stack_kib", "unit": "bytes", "allowed": 100, "peak": null, "total": null},
+    ]);
+    let text = of_ledger(&ledger.to_string(), &plan());
+    let expected = "
+  fault     2 times, trap in collect-batch: The plugin trapped.
+    said    panicked at src/lib.rs:3
+    said    no room\u{20}
+    at      descend (2 times)
+    at      collect_batch
+    do      Tell its author.";
+    assert!(text.contains(expected), "{text}");
+    let limits = "\n  limits    more than half used: memory_mib 51 B of 100 B\n";
+    assert!(text.contains(limits), "{text}");
+}
