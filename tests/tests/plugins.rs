@@ -473,7 +473,8 @@ fn only_the_owner_of_the_data_directory_accepts_and_only_what_is_there() {
     );
     let message = document["error"]["message"].as_str().unwrap();
     assert!(message.contains("it has acme-scanner"), "{message}");
-    let owner = Journal::open(place.path(), Vec::new()).unwrap();
+    let owner = std::fs::File::open(place.path().join("lock")).unwrap();
+    owner.lock().unwrap();
     let (exit, document) = place.ask(&["plugins", "accept", "acme-scanner"]);
     assert_eq!(
         (exit, &document["error"]["code"]),
@@ -556,7 +557,7 @@ async fn a_run_goes_on_with_its_plugin_while_the_directory_takes_up_the_next() {
     let old = Arc::clone(directory.find("acme-scanner").unwrap());
 
     let data = tempfile::tempdir().unwrap();
-    let journal = Journal::open(data.path(), Vec::new()).unwrap();
+    let journal = Journal::open(data.path(), connector_runtime::journal::migrations()).unwrap();
     let asked = Arc::new(tokio::sync::Notify::new());
     let go_on = Arc::new(tokio::sync::Notify::new());
     let (in_upstream, may_answer) = (Arc::clone(&asked), Arc::clone(&go_on));
@@ -724,7 +725,7 @@ async fn the_run_itself_refuses_a_plugin_that_asks_for_more_and_reload_tells_it(
     let engine = engine();
     let mut directory = open(&engine, folder.path()).await;
     let data = tempfile::tempdir().unwrap();
-    let journal = Journal::open(data.path(), Vec::new()).unwrap();
+    let journal = Journal::open(data.path(), connector_runtime::journal::migrations()).unwrap();
     let calls = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let connector = |directory: &Directory| {
         let calls = Arc::clone(&calls);

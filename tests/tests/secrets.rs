@@ -622,8 +622,11 @@ fn a_plugin_that_passes_the_password_on_gets_it_into_no_output_and_no_file() {
                 let told = String::from_utf8_lossy(&told);
                 // A person is shown the last line of a panic's message, a program all of it.
                 let shows = told.contains("[redacted]");
+                // Before a definition is kept, `configure` is asked without a way out: it hears nothing to pass on.
+                let is_shut_in = (command, through) == ("collect", "mistake")
+                    && told.contains("HttpRequestDenied");
                 assert!(
-                    shows || through == "panic" && !told.starts_with('{'),
+                    shows || is_shut_in || through == "panic" && !told.starts_with('{'),
                     "{told}"
                 );
             }

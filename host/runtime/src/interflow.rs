@@ -2,7 +2,7 @@
 //!
 //! A plugin hands over a *body*, one JSON object. [`check`] reads it once, byte by byte and without building maps, and an
 //! [`Envelope`] seals it into a *record*: the fields that belong to the host, then the body's own members, on one line.
-//! An [`Index`] is one of the places where a record can be searched.
+//! An [`Index`] is one of the places where a record can be searched; a [`Filter`] says which records are dropped instead.
 //!
 //! Promised: a body that passes cannot write a field of the envelope, whatever its spelling, and means the same to every
 //! reader, since no key occurs twice. The work is linear in the body (n log n in the keys of one object) and needs no stack
@@ -13,6 +13,7 @@
 
 mod body;
 mod envelope;
+mod filter;
 mod index;
 mod limits;
 mod text;
@@ -22,5 +23,6 @@ mod tests;
 
 pub use body::{Facts, check};
 pub use envelope::{ENVELOPE_FIELDS, Envelope, Labels, Origin, RECORD_NAMESPACE};
+pub use filter::{Condition, Filter, FilterProblem, MOST_CONDITIONS, Operator, remains};
 pub use index::{Index, UnknownIndex};
 pub use limits::{ItemLimits, Refusal, check_key, check_time};

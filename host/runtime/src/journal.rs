@@ -60,10 +60,11 @@ pub struct Journal {
     inner: Arc<Inner>,
 }
 
-/// Dropped from top to bottom: the writer ends before the lock goes.
+/// Dropped from top to bottom: the readers before the writer, since only a writer that is the last to close the file takes
+/// its log away, and with it the former state of what was overwritten; the writer before the lock.
 struct Inner {
-    writer: Option<Writer>,
     readers: Readers,
+    writer: Option<Writer>,
     floor: Arc<Floor>,
     _lock: Option<Lock>,
 }
@@ -71,17 +72,18 @@ struct Inner {
 impl Journal {
     /// Opens the journal in `dir` to write, and makes both if there are none (the directory readable by its owner only).
     ///
-    /// `extra` are the caller's own steps of the schema, for tables that live beside the journal's; see [`migrations`].
+    /// `steps` is the whole schema, in the order in which its steps were released: [`migrations`] for a caller with no tables
+    /// of its own, otherwise those and the caller's.
     /// Runs that have no end belong to a process that is gone, and are marked `interrupted`.
     ///
     /// # Errors
     /// [`JournalError::InUse`] if another process (or another handle) owns the directory, [`JournalError::SchemaNewer`] if a
     /// later version has written the file, or what the file system or SQLite says.
-    pub fn open(dir: &Path, extra: Vec<M<'static>>) -> Result<Self, JournalError> {
+    pub fn open(dir: &Path, steps: Vec<M<'static>>) -> Result<Self, JournalError> {
         files::make_private(dir)?;
         let lock = Lock::take(dir)?;
         let path = dir.join(FILE_NAME);
-        let connection = schema::open(&path, extra)?;
+        let connection = schema::open(&path, steps)?;
         runs::mark_interrupted(&connection)?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -93,12 +95,12 @@ impl Journal {
         })
     }
 
-    /// Opens the journal in `dir` to read, also while another process writes it. `extra` as for [`Journal::open`].
+    /// Opens the journal in `dir` to read, also while another process writes it. `steps` as for [`Journal::open`].
     ///
     /// # Errors
     /// [`JournalError::Missing`] if there is no journal, [`JournalError::SchemaNewer`] or [`JournalError::SchemaOlder`] if
     /// another version has written it, or what SQLite says.
-    pub fn open_read_only(dir: &Path, extra: &[M<'static>]) -> Result<Self, JournalError> {
+    pub fn open_read_only(dir: &Path, steps: &[M<'static>]) -> Result<Self, JournalError> {
         let path = dir.join(FILE_NAME);
         if !path.is_file() {
             return Err(JournalError::Missing {
@@ -106,7 +108,7 @@ impl Journal {
             });
         }
         let readers = Readers::new(path.clone());
-        readers.with(|connection| schema::check(connection, &path, schema::known(extra)))?;
+        readers.with(|connection| schema::check(connection, &path, steps.len()))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 writer: None,

@@ -7,6 +7,7 @@
 //! A run needs a plugin, a cursor and a place to commit, and nothing else.
 
 mod collection;
+mod configuration;
 mod connector;
 mod ledger;
 mod observer;
@@ -14,8 +15,9 @@ mod retry;
 mod stop;
 mod strikes;
 
+pub use configuration::configure;
 pub use connector::{Connector, Identity, StartError};
-pub use ledger::{ContentLedger, EquationCheck, Ledger, RunOutcome};
+pub use ledger::{ContentLedger, EquationCheck, Filtered, Ledger, RunOutcome};
 pub use observer::{Event, Observer, Silent};
 pub use stop::Stop;
 pub use strikes::Held;

@@ -116,32 +116,13 @@ impl Settings {
             *place = Value::String(origin.as_str().to_owned());
         }
 
-        let chosen = manifest
-            .roles
-            .content_types
-            .as_deref()
-            .and_then(|pointer| settings.pointer(pointer))
-            .and_then(Value::as_array);
-        let content_types: Vec<String> = manifest
-            .content_types
-            .iter()
-            .map(|content| content.id.clone())
-            .filter(|id| {
-                chosen.is_none_or(|chosen| chosen.iter().any(|value| value.as_str() == Some(id)))
-            })
-            .collect();
+        let content_types = chosen_content_types(manifest, settings);
         if content_types.is_empty()
             && let Some(pointer) = &manifest.roles.content_types
         {
             report(pointer, "must name at least one content type.".into());
         }
-        let interval_minutes = manifest
-            .roles
-            .interval
-            .as_deref()
-            .and_then(|pointer| settings.pointer(pointer))
-            .and_then(Value::as_u64)
-            .unwrap_or(DEFAULT_INTERVAL_MINUTES);
+        let interval_minutes = interval_minutes(manifest, settings);
         match (problems.is_empty(), origin) {
             (true, Some(origin)) => Ok(Self {
                 public,
@@ -175,6 +156,35 @@ pub fn wipe(document: &mut Value) {
         Value::Object(members) => members.values_mut().for_each(wipe),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// The content types that `settings` choose, in the manifest's order; all, if the manifest leaves no choice.
+pub fn chosen_content_types(manifest: &Manifest, settings: &Value) -> Vec<String> {
+    let chosen = manifest
+        .roles
+        .content_types
+        .as_deref()
+        .and_then(|pointer| settings.pointer(pointer))
+        .and_then(Value::as_array);
+    let ids = manifest
+        .content_types
+        .iter()
+        .map(|content| content.id.clone());
+    ids.filter(|id| {
+        chosen.is_none_or(|chosen| chosen.iter().any(|value| value.as_str() == Some(id)))
+    })
+    .collect()
+}
+
+/// Minutes between runs.
+pub fn interval_minutes(manifest: &Manifest, settings: &Value) -> u64 {
+    manifest
+        .roles
+        .interval
+        .as_deref()
+        .and_then(|pointer| settings.pointer(pointer))
+        .and_then(Value::as_u64)
+        .unwrap_or(DEFAULT_INTERVAL_MINUTES)
 }
 
 /// Checks the name of a connector.
@@ -330,6 +340,43 @@ fn take_texts(value: Value, secrets: &mut Vec<Secret>) {
             .for_each(|(_, member)| take_texts(member, secrets)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// What a plugin would get of `settings`: no secrets, and the origin normalised if it is one. Unlike [`Settings::check`] it
+/// takes settings that have mistakes, so that the plugin can be asked about the rest of them.
+pub fn without_secrets(manifest: &Manifest, settings: &Value, insecure_loopback: bool) -> Value {
+    let mut public = settings.clone();
+    for pointer in secret_pointers(manifest) {
+        take(&mut public, &pointer);
+    }
+    if let Some(place) = public.pointer_mut(&manifest.roles.origin)
+        && let Some(origin) = place
+            .as_str()
+            .and_then(|typed| Origin::parse(typed, insecure_loopback).ok())
+    {
+        *place = Value::String(origin.as_str().to_owned());
+    }
+    public
+}
+
+/// Takes the setting at a JSON pointer out.
+pub fn take(settings: &mut Value, pointer: &str) -> Option<Value> {
+    let (parent, name) = pointer.rsplit_once('/')?;
+    let name = name.replace("~1", "/").replace("~0", "~");
+    settings.pointer_mut(parent)?.as_object_mut()?.remove(&name)
+}
+
+/// Puts a setting where a JSON pointer says; objects on the way there are made.
+pub fn put(settings: &mut Value, pointer: &str, value: Value) {
+    let mut place = settings;
+    for segment in pointer.split('/').skip(1) {
+        let name = segment.replace("~1", "/").replace("~0", "~");
+        if !place.is_object() {
+            *place = Value::Object(serde_json::Map::new());
+        }
+        place = &mut place[name];
+    }
+    *place = value;
 }
 
 #[cfg(test)]

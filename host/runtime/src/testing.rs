@@ -27,7 +27,8 @@ mod script;
 pub use script::{RecordedRequest, Script};
 
 use crate::egress::{EgressSession, QuotaBook, Upstream, UpstreamError};
-use crate::journal::{Journal, JournalError, StoredBlock};
+use crate::interflow::Filter;
+use crate::journal::{self, Journal, JournalError, StoredBlock};
 use crate::plugins::{Plugin, PluginError};
 use crate::runs::{
     self, Connector, Event, Identity, Ledger, Observer, RunError, RunOptions, StartError,
@@ -82,6 +83,7 @@ pub struct BenchBuilder {
     limits: Limits,
     clock: Clock,
     compiled: Option<PathBuf>,
+    filters: Vec<Filter>,
     core_dumps: Option<CoreDumps>,
     folder: Option<PathBuf>,
     name: String,
@@ -134,6 +136,13 @@ impl BenchBuilder {
         self
     }
 
+    /// Log filters of the connector.
+    #[must_use]
+    pub fn filters(mut self, filters: Vec<Filter>) -> Self {
+        self.filters = filters;
+        self
+    }
+
     /// Keeps the guest's memory whenever it traps, and ends every run and test with a trap: see [`Bench::core_dumps`].
     #[must_use]
     pub fn keep_core_dumps(mut self) -> Self {
@@ -178,7 +187,7 @@ impl BenchBuilder {
                     Some(folder) => Folder::Named(folder),
                     None => Folder::Temporary(TempDir::new()?),
                 };
-                let journal = Journal::open(folder.path(), Vec::new())?;
+                let journal = Journal::open(folder.path(), journal::migrations())?;
                 let compiled = self.compiled.as_deref();
                 let (limits, clock) = (self.limits.clone(), self.clock.clone());
                 Shared {
@@ -209,6 +218,7 @@ impl BenchBuilder {
             identity,
             plugin,
             upstream: self.upstream,
+            filters: self.filters,
             shared,
             limits: self.limits,
             clock: self.clock,
@@ -244,6 +254,7 @@ struct Parts {
     identity: Identity,
     plugin: Arc<Plugin>,
     upstream: Arc<dyn Upstream>,
+    filters: Vec<Filter>,
     shared: Shared,
     limits: Limits,
     clock: Clock,
@@ -261,7 +272,8 @@ impl Parts {
             &self.shared.book,
             self.limits.clone(),
             self.clock.clone(),
-        ))
+        )
+        .with_filters(self.filters.clone()))
     }
 }
 
@@ -311,6 +323,7 @@ impl Bench {
             limits: Limits::default(),
             clock: Clock::simulated(DEFAULT_NOW_MS),
             compiled: None,
+            filters: Vec::new(),
             core_dumps: None,
             folder: None,
             name: "bench".into(),
@@ -378,7 +391,8 @@ impl Bench {
         Ok(records)
     }
 
-    /// The notes of every block: which objects were seen, and what belonged to each.
+    /// The notes of every block: which objects were seen, what belonged to each, and what remains of records
+    /// that a log filter dropped (see [`crate::interflow::remains`]).
     ///
     /// # Errors
     /// If the journal cannot be read.

@@ -2,6 +2,13 @@
 //!
 //! Global flags may stand before or after the command. A mistake ends with exit code 2 and the parser's own sentence.
 
+mod catalogue;
+
+pub(crate) use catalogue::{
+    ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand, RunNamed,
+    RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
+};
+
 use crate::figures;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use connector_runtime::interflow::Index;
@@ -82,7 +89,7 @@ pub(crate) enum Command {
         #[arg(value_name = "CONNECTOR.toml")]
         definition: PathBuf,
     },
-    /// Collect every chosen content type of a connector once
+    /// Keep a definition in the catalogue, and collect every chosen content type of it once
     Collect(Collect),
     /// Write the records of one index to standard output, one JSON object a line
     Export {
@@ -90,6 +97,27 @@ pub(crate) enum Command {
         #[arg(long)]
         index: ExportIndex,
     },
+    /// Keep connectors: add, change, test, run, delete them
+    #[command(subcommand)]
+    Connectors(ConnectorsCommand),
+    /// Which records are dropped instead of kept
+    #[command(subcommand)]
+    Filters(FiltersCommand),
+    /// Whose connectors and records they are
+    #[command(subcommand)]
+    Tenants(TenantsCommand),
+    /// Which connectors of the data processor pull
+    #[command(subcommand)]
+    Profiles(ProfilesCommand),
+    /// Where connectors run
+    #[command(subcommand)]
+    Devices(DevicesCommand),
+    /// What was collected, when, and how it went
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// The key that seals the stored secrets
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
 }
 
 /// What to show of plugins.
@@ -117,6 +145,13 @@ pub(crate) struct Collect {
     /// The connector's definition
     #[arg(value_name = "CONNECTOR.toml")]
     pub(crate) definition: PathBuf,
+    #[command(flatten)]
+    pub(crate) options: CollectOptions,
+}
+
+/// How a run is to be made.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CollectOptions {
     /// Read everything again, whatever was collected before
     #[arg(long)]
     pub(crate) full: bool,
@@ -237,7 +272,7 @@ mod tests {
     #[test]
     fn a_run_may_wait_for_a_quarter_of_an_hour_unless_told_otherwise() {
         let wait = |line: &str| match read(line).unwrap().command {
-            Command::Collect(collect) => collect.max_wait.as_secs(),
+            Command::Collect(collect) => collect.options.max_wait.as_secs(),
             other => panic!("{other:?}"),
         };
         assert_eq!(wait("connector-host collect a.toml"), 900);

@@ -1,6 +1,14 @@
 //! The commands: each turns checked arguments into work and the work into an answer.
 
 pub(crate) mod collect;
+pub(crate) mod connectors;
+pub(crate) mod devices;
 pub(crate) mod export;
+pub(crate) mod filters;
 pub(crate) mod plugins;
+pub(crate) mod profiles;
+mod question;
+pub(crate) mod runs;
+pub(crate) mod secrets;
+pub(crate) mod tenants;
 pub(crate) mod test;

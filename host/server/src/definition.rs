@@ -1,9 +1,11 @@
-//! A connector's definition: one TOML file with name, type, tenant and settings.
+//! A connector's definition: one TOML file with name, type, tenant and settings, or the same from the catalogue.
 //!
 //! ```toml
 //! name = "scanner-1"
 //! type = "acme-scanner"
 //! tenant = "acme"
+//! run_on = "dp"    # a device's name; the data processor, if it is not there
+//! active = true    # whether it collects
 //! [settings]
 //! url = "https://scanner.example.test"
 //! token_name = "reader"
@@ -15,6 +17,7 @@
 //! with whatever held it: the file's text, its table, the settings. (What the TOML reader copies on its way, and the process's
 //! own environment, are out of reach.)
 
+use crate::connectors::listing::StoredConnector;
 use crate::document::{self, Section};
 use crate::failure::{Failure, Mistake};
 use connector_runtime::manifest::Manifest;
@@ -26,7 +29,10 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use zeroize::{Zeroize as _, Zeroizing};
 
+/// The keys that must be there.
 const KEYS: [&str; 4] = ["name", "type", "tenant", "settings"];
+/// All that may be there.
+const KNOWN: [&str; 6] = ["name", "type", "tenant", "run_on", "active", "settings"];
 /// Larger than any secret.
 const LARGEST_SECRET: u64 = 64 << 10;
 /// For any secret file, so that the bytes read are never moved and left behind.
@@ -36,7 +42,7 @@ const ROOM: usize = (64 << 10) + 1;
 ///
 /// No `Debug`: the settings hold secrets.
 pub(crate) struct Definition {
-    /// The file, as it was named.
+    /// The file, as it was named; `connector TENANT/NAME` for one of the catalogue.
     pub(crate) file: PathBuf,
     /// The connector's name, unique within its tenant.
     pub(crate) name: String,
@@ -44,6 +50,10 @@ pub(crate) struct Definition {
     pub(crate) kind: String,
     /// The tenant's name.
     pub(crate) tenant: String,
+    /// The device that it runs on, if the file says so.
+    pub(crate) run_on: Option<String>,
+    /// Whether it collects, if the file says so.
+    pub(crate) active: Option<bool>,
     settings: Typed,
     /// Settings that came from files which every user of the machine can read, with those files.
     open_files: Vec<(String, PathBuf)>,
@@ -78,7 +88,7 @@ impl Definition {
     ) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         let top = Section::top(file, table);
-        top.refuse_unknown(&KEYS, &mut mistakes);
+        top.refuse_unknown(&KNOWN, &mut mistakes);
         for key in KEYS.iter().filter(|key| !table.contains_key(**key)) {
             let example = match *key {
                 "name" => "is required: the connector's name, like name = \"scanner-1\"",
@@ -96,6 +106,16 @@ impl Definition {
             Some(text.to_owned())
         };
         let (name, kind, tenant) = (named("name"), named("type"), named("tenant"));
+        let run_on = named("run_on");
+        let active = match table.get("active") {
+            None => None,
+            Some(Value::Boolean(active)) => Some(*active),
+            Some(other) => {
+                let message = format!("must be true or false, and is {}", document::kind(other));
+                mistakes.push(top.mistake("active", message));
+                None
+            }
+        };
         let mut settings = Map::new();
         let mut open_files = Vec::new();
         if let Some(section) = top.section("settings", &mut mistakes) {
@@ -118,11 +138,33 @@ impl Definition {
                 name,
                 kind,
                 tenant,
+                run_on,
+                active,
                 settings,
                 open_files,
             }),
             _ => Err(mistakes),
         }
+    }
+
+    /// The definition of a connector of the catalogue, with `settings` (an object) as if they had just been typed.
+    pub(crate) fn of_stored(connector: &StoredConnector, settings: Json) -> Self {
+        Self {
+            file: PathBuf::from(format!("connector {}", connector.full_name())),
+            name: connector.name.clone(),
+            kind: connector.kind.clone(),
+            tenant: connector.tenant.clone(),
+            run_on: Some(connector.run_on.clone()),
+            active: Some(connector.active),
+            settings: Typed(settings),
+            // They lie in no file of their own.
+            open_files: Vec::new(),
+        }
+    }
+
+    /// The settings as they were typed, an object; secrets are among them.
+    pub(crate) fn typed(&self) -> &Json {
+        &self.settings.0
     }
 
     /// Checks the settings against the manifest of its type.
@@ -164,7 +206,7 @@ impl Definition {
             Ok(settings) if mistakes.is_empty() => Ok(settings),
             Ok(_) => Err(Failure::Mistakes(mistakes)),
             Err(problems) => {
-                mistakes.extend(problems.iter().map(|problem| self.mistake(problem)));
+                mistakes.extend(problems.iter().map(|problem| self.problem(problem)));
                 Err(Failure::Mistakes(mistakes))
             }
         }
@@ -193,14 +235,18 @@ impl Definition {
         Failure::Mistakes(
             problems
                 .iter()
-                .map(|problem| self.mistake(problem))
+                .map(|problem| self.problem(problem))
                 .collect(),
         )
     }
 
-    fn mistake(&self, problem: &Problem) -> Mistake {
-        let message = problem.message.trim_end_matches('.');
-        Mistake::new(&self.file, key_of(&problem.pointer), message)
+    fn problem(&self, problem: &Problem) -> Mistake {
+        self.mistake(&problem.pointer, &problem.message)
+    }
+
+    /// A mistake in the setting at a JSON pointer.
+    pub(crate) fn mistake(&self, pointer: &str, message: &str) -> Mistake {
+        Mistake::new(&self.file, key_of(pointer), message.trim_end_matches('.'))
     }
 }
 
@@ -251,8 +297,9 @@ fn is_open(_file: &Path) -> bool {
     false
 }
 
-/// A setting as JSON, and the file that it came from; references are replaced by what they name.
-fn resolve(
+/// A setting as JSON, and the file that it came from; references are replaced by what they name. Files are looked for beside
+/// `file`.
+pub(crate) fn resolve(
     file: &Path,
     value: &Value,
     environment: &dyn Fn(&str) -> Option<OsString>,

@@ -1,5 +1,6 @@
 //! Why a command could not do its work, and the exit code that follows.
 
+use crate::connectors::error::CatalogueError;
 use connector_runtime::egress::NetworkError;
 use connector_runtime::journal::JournalError;
 use connector_runtime::plugins::{PluginError, Suspension};
@@ -106,6 +107,17 @@ pub(crate) enum Failure {
     /// The journal cannot be opened or read.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The catalogue did not do what it was asked.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// The connector does not collect.
+    #[error(
+        "connector {connector} is inactive: `connector-host connectors activate {connector}` lets it collect again"
+    )]
+    Inactive {
+        /// `tenant/name`.
+        connector: String,
+    },
     /// A run came to no ledger.
     #[error(transparent)]
     Run(RunError),
@@ -139,6 +151,8 @@ impl Failure {
             | Self::Suspended(_)
             | Self::NotOwner { .. }
             | Self::Network(_)
+            | Self::Catalogue(_)
+            | Self::Inactive { .. }
             | Self::Journal(_) => 2,
             Self::Refused(PluginError::Read { .. }) => 2,
             Self::Refused(_)
@@ -166,6 +180,8 @@ impl Failure {
             Self::Suspended(_) => "suspended",
             Self::NotOwner { .. } => "not-owner",
             Self::Network(_) => "network",
+            Self::Catalogue(error) => error.code(),
+            Self::Inactive { .. } => "inactive",
             Self::Export {
                 source: JournalError::Output(_),
                 ..

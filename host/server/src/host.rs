@@ -1,7 +1,8 @@
 //! The host, put together for one command: directories, configuration, engine, plugins, network.
 //!
 //! ```text
-//! <data directory>/journal.sqlite   records, cursors, caches, runs   (the journal's)
+//! <data directory>/journal.sqlite   records, cursors, caches, runs   (the journal's); connectors (the catalogue's)
+//! <data directory>/secret.key       what seals the stored secrets    (the catalogue's)
 //! <data directory>/compiled/        compiled plugins                 (the engine's)
 //! <data directory>/plugins/         *.wasm, unless named elsewhere
 //! <data directory>/host.toml        configuration, if there is one
@@ -11,6 +12,7 @@
 
 use crate::arguments::Global;
 use crate::config::Config;
+use crate::connectors::schema::migrations;
 use crate::definition::Definition;
 use crate::failure::{Failure, Mistake};
 use crate::secrets;
@@ -83,6 +85,16 @@ impl Host {
         &self.engine
     }
 
+    /// The clock of runs and waits, and of what is noted in the journal.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether `http://` and addresses of this machine are allowed.
+    pub(crate) fn insecure_loopback(&self) -> bool {
+        self.insecure_loopback
+    }
+
     /// Where plugins lie.
     pub(crate) fn plugin_directory(&self) -> &Path {
         &self.plugins
@@ -93,17 +105,12 @@ impl Host {
         &self.data
     }
 
-    /// The time, for what is noted in the journal.
-    pub(crate) fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
     /// What was accepted for the plugins of this data directory; nothing, as long as nothing was ever collected.
     ///
     /// # Errors
     /// If the journal cannot be read.
     pub(crate) fn accepted(&self) -> Result<AcceptedGrants, JournalError> {
-        match Journal::open_read_only(&self.data, &[]) {
+        match Journal::open_read_only(&self.data, &migrations()) {
             Ok(journal) => AcceptedGrants::read(&journal),
             Err(JournalError::Missing { .. }) => Ok(AcceptedGrants::default()),
             Err(error) => Err(error),

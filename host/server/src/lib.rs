@@ -15,6 +15,7 @@ mod answer;
 mod arguments;
 mod commands;
 mod config;
+mod connectors;
 mod definition;
 mod document;
 mod failure;
@@ -25,6 +26,7 @@ mod log;
 mod progress;
 mod report;
 mod secrets;
+mod table;
 
 use answer::Answer;
 use arguments::{Arguments, Command, PluginsCommand};
@@ -115,5 +117,12 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Test { definition } => commands::test::run(global, definition).await,
         Command::Collect(collect) => commands::collect::run(global, collect, screen).await,
         Command::Export { index } => commands::export::run(global, *index),
+        Command::Connectors(command) => commands::connectors::run(global, command, screen).await,
+        Command::Filters(command) => commands::filters::run(global, command).await,
+        Command::Tenants(command) => commands::tenants::run(global, command).await,
+        Command::Profiles(command) => commands::profiles::run(global, command).await,
+        Command::Devices(command) => commands::devices::run(global, command).await,
+        Command::Runs(command) => commands::runs::run(global, command).await,
+        Command::Secrets(command) => commands::secrets::run(global, command).await,
     }
 }

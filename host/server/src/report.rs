@@ -74,6 +74,8 @@ struct Content {
     counters: BTreeMap<String, u64>,
     equations: Vec<Equation>,
     retries: u64,
+    #[serde(default)]
+    filtered: Vec<FilteredSeen>,
     set_aside: Vec<SetAside>,
     unknown_elements: BTreeMap<String, u64>,
     notices: Vec<Notice>,
@@ -91,6 +93,13 @@ struct Equation {
     parts: Vec<String>,
     sum: u64,
     holds: bool,
+}
+
+#[derive(Deserialize)]
+struct FilteredSeen {
+    filter: String,
+    revision: u64,
+    dropped: u64,
 }
 
 #[derive(Deserialize)]
@@ -307,6 +316,17 @@ fn describe_content(page: &mut Page, content: &Content, plan: &LedgerPlan) {
             }
         ),
     );
+    for filtered in &content.filtered {
+        page.line(
+            "dropped",
+            &format!(
+                "{} by the filter {} (revision {})",
+                figures::counted(filtered.dropped, "record"),
+                printable(&filtered.filter),
+                filtered.revision
+            ),
+        );
+    }
     let counters = counters(content, plan);
     if !counters.is_empty() {
         page.line("counted", &counters.join(", "));

@@ -53,15 +53,31 @@ fn find(
         .optional()?)
 }
 
-fn found_or_made(
+impl ConnectorRow {
+    /// The connector `name` of the tenant `tenant`, inside a caller's own write (see [`Journal::write`]); both are made, with
+    /// ids at random, if they are new. One that is there may be of another `kind`.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn found_or_made(
+        connection: &Connection,
+        tenant: &str,
+        name: &str,
+        kind: &str,
+    ) -> Result<Self, JournalError> {
+        match find(connection, tenant, name)? {
+            Some(row) => Ok(row),
+            None => make(connection, tenant, name, kind),
+        }
+    }
+}
+
+fn make(
     connection: &Connection,
     tenant: &str,
     name: &str,
     kind: &str,
 ) -> Result<ConnectorRow, JournalError> {
-    if let Some(row) = find(connection, tenant, name)? {
-        return Ok(row);
-    }
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis());
@@ -99,7 +115,7 @@ impl Journal {
             None => {
                 let [tenant, name, kind] = [tenant, name, kind].map(str::to_owned);
                 self.write_and_wait(move |connection| {
-                    found_or_made(connection, &tenant, &name, &kind)
+                    ConnectorRow::found_or_made(connection, &tenant, &name, &kind)
                 })?
             }
         };

@@ -47,7 +47,7 @@ pub enum JournalError {
     },
     /// An earlier version has written the file, and it was opened to read only.
     #[error(
-        "{path} was written by an older version (schema {found}, this one needs {known}): run `collect` once to bring it up to date"
+        "{path} was written by an older version (schema {found}, this one needs {known}): run any command that writes (`collect`, say) once to bring it up to date"
     )]
     SchemaOlder {
         /// The file.
@@ -139,6 +139,9 @@ pub enum JournalError {
     /// Where records were to be written did not take them.
     #[error("the output did not take the records: {0}")]
     Output(io::Error),
+    /// A caller's own work refused itself (see [`Journal::write`](super::Journal::write)).
+    #[error(transparent)]
+    Refused(Box<dyn std::error::Error + Send + Sync>),
     /// SQLite said no.
     #[error("the journal's database: {0}")]
     Sqlite(rusqlite::Error),

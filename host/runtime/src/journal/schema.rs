@@ -113,25 +113,23 @@ CREATE TABLE quota (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// The journal's own steps, in their order. The steps that a caller hands to [`Journal::open`](super::Journal::open) come
-/// behind them, and a file remembers how many of the whole list it has seen: a released list only ever grows at its end.
+/// The journal's own steps, in their order; this list only ever grows at its end.
+///
+/// A file remembers how many steps of the whole list it has seen, so a caller with tables of its own hands to
+/// [`Journal::open`](super::Journal::open) both in the order of their release: a step of the journal that was released after
+/// one of the caller's comes behind it there.
 #[must_use]
 pub fn migrations() -> Vec<M<'static>> {
     vec![M::up(FIRST), M::up(STRIKES), M::up(GRANTS), M::up(QUOTA)]
 }
 
-/// How many steps there are with the caller's.
-pub(super) fn known(extra: &[M<'static>]) -> usize {
-    migrations().len() + extra.len()
-}
-
 /// Opens the file to write, and brings it up to date.
-pub(super) fn open(path: &Path, extra: Vec<M<'static>>) -> Result<Connection, JournalError> {
+pub(super) fn open(path: &Path, steps: Vec<M<'static>>) -> Result<Connection, JournalError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(PATIENCE)?;
     // Before anything is set: a file of a newer version is not touched.
     let found = version(&connection)?;
-    let known = known(&extra);
+    let known = steps.len();
     if found > known {
         return Err(JournalError::SchemaNewer {
             path: path.to_owned(),
@@ -146,8 +144,6 @@ pub(super) fn open(path: &Path, extra: Vec<M<'static>>) -> Result<Connection, Jo
     connection.pragma_update(None, "foreign_keys", true)?;
     // After a burst the log shrinks again.
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
-    let mut steps = migrations();
-    steps.extend(extra);
     Migrations::new(steps)
         .to_latest(&mut connection)
         .map_err(|source| JournalError::Migration {

@@ -22,8 +22,11 @@ BEGIN SELECT raise(ABORT, 'cursed'); END;
 CREATE TRIGGER plague BEFORE INSERT ON blocks WHEN new.content_type = 'plague'
 BEGIN SELECT raise(ROLLBACK, 'plague'); END;";
 
+/// The journal's steps and one of a caller.
 fn curses() -> Vec<M<'static>> {
-    vec![M::up(CURSES)]
+    let mut steps = migrations();
+    steps.push(M::up(CURSES));
+    steps
 }
 
 fn open(dir: &Path) -> Journal {
@@ -533,7 +536,7 @@ async fn a_reader_needs_no_lock_and_cannot_write() {
 #[test]
 fn where_there_is_no_journal_none_is_made_by_reading() {
     let dir = tempfile::tempdir().unwrap();
-    let missing = Journal::open_read_only(dir.path(), &[]);
+    let missing = Journal::open_read_only(dir.path(), &migrations());
     assert!(matches!(missing, Err(JournalError::Missing { .. })));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
@@ -577,7 +580,7 @@ async fn what_a_dying_process_leaves_on_disk_is_all_that_was_confirmed() {
 fn an_empty_file_and_an_older_one_are_brought_up_to_date() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(FILE_NAME), "").unwrap();
-    let id = connector(&Journal::open(dir.path(), Vec::new()).unwrap());
+    let id = connector(&Journal::open(dir.path(), migrations()).unwrap());
     // A later version of the caller brings tables of its own.
     let older = Journal::open_read_only(dir.path(), &curses());
     let own = migrations().len();
@@ -603,8 +606,8 @@ fn a_newer_schema_is_refused_and_left_alone() {
     drop(open(dir.path()));
     let before = fs::read(dir.path().join(FILE_NAME)).unwrap();
     for refused in [
-        Journal::open(dir.path(), Vec::new()),
-        Journal::open_read_only(dir.path(), &[]),
+        Journal::open(dir.path(), migrations()),
+        Journal::open_read_only(dir.path(), &migrations()),
     ] {
         let error = refused.unwrap_err();
         let own = migrations().len();
@@ -633,7 +636,7 @@ fn a_file_of_every_released_schema_is_brought_up_to_date_and_keeps_its_ids() {
         )
         .unwrap();
         drop(old);
-        let journal = Journal::open(dir.path(), Vec::new()).unwrap();
+        let journal = Journal::open(dir.path(), migrations()).unwrap();
         let row = journal.find_connector("acme", "scanner").unwrap().unwrap();
         assert_eq!(row.id, "c", "of schema {released}");
         assert_eq!(journal.strikes("c").unwrap(), None);
@@ -641,16 +644,37 @@ fn a_file_of_every_released_schema_is_brought_up_to_date_and_keeps_its_ids() {
 }
 
 #[test]
+fn a_step_of_the_callers_keeps_its_place_when_the_journal_grows() {
+    let dir = tempfile::tempdir().unwrap();
+    let beside = M::up("CREATE TABLE beside (connector TEXT REFERENCES connectors (id))");
+    // As released: the journal's first step, the caller's, and nothing more yet.
+    let mut steps = migrations();
+    let later = steps.split_off(1);
+    steps.push(beside);
+    let id = connector(&Journal::open(dir.path(), steps.clone()).unwrap());
+    // A later version: the journal has grown, and its new steps stand behind the caller's.
+    assert!(!later.is_empty());
+    steps.extend(later);
+    let journal = Journal::open(dir.path(), steps).unwrap();
+    assert_eq!(connector(&journal), id);
+    assert_eq!(journal.strikes(&id).unwrap(), None);
+    let insert =
+        move |database: &Connection| Ok(database.execute("INSERT INTO beside VALUES (?1)", [&id])?);
+    assert_eq!(journal.write_and_wait(insert).unwrap(), 1);
+}
+
+#[test]
 fn a_step_that_fails_leaves_the_file_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
-    let id = connector(&Journal::open(dir.path(), Vec::new()).unwrap());
-    let steps = vec![
+    let id = connector(&Journal::open(dir.path(), migrations()).unwrap());
+    let mut steps = migrations();
+    steps.extend([
         M::up("CREATE TABLE fine (x)"),
         M::up("CREATE TABLE fine (x)"),
-    ];
+    ]);
     let failed = Journal::open(dir.path(), steps);
     assert!(matches!(failed, Err(JournalError::Migration { .. })));
-    let journal = Journal::open(dir.path(), Vec::new()).unwrap();
+    let journal = Journal::open(dir.path(), migrations()).unwrap();
     assert_eq!(connector(&journal), id);
 }
 
@@ -658,8 +682,8 @@ fn a_step_that_fails_leaves_the_file_as_it_was() {
 fn what_is_no_journal_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(FILE_NAME), "something else ".repeat(99)).unwrap();
-    assert!(Journal::open(dir.path(), Vec::new()).is_err());
-    assert!(Journal::open_read_only(dir.path(), &[]).is_err());
+    assert!(Journal::open(dir.path(), migrations()).is_err());
+    assert!(Journal::open_read_only(dir.path(), &migrations()).is_err());
 }
 
 #[test]
@@ -991,7 +1015,7 @@ fn a_file_of_the_first_version_gets_a_place_for_what_is_accepted_and_keeps_its_c
     )
     .unwrap();
     drop(old);
-    let journal = Journal::open(dir.path(), Vec::new()).unwrap();
+    let journal = Journal::open(dir.path(), migrations()).unwrap();
     assert_eq!(connector(&journal), "c");
     assert!(journal.accepted_grants().unwrap().is_empty());
 }
@@ -1004,20 +1028,20 @@ async fn what_was_saved_last_of_a_quota_is_found_by_the_next_owner_and_by_reader
         made: vec![(1_772_442_900_000, calls)],
         ..StoredBucket::default()
     };
-    let journal = Journal::open(dir.path(), Vec::new()).unwrap();
+    let journal = Journal::open(dir.path(), migrations()).unwrap();
     // Nobody waits for any but the last: they are written all the same, and in their order.
     for calls in 1..100 {
         drop(journal.save("reader", spent("assets", calls)));
     }
     drop(journal.save("other", spent("assets", 7)));
     journal.save("reader", spent("scans", 5)).await.unwrap();
-    let reader = Journal::open_read_only(dir.path(), &[]).unwrap();
+    let reader = Journal::open_read_only(dir.path(), &migrations()).unwrap();
     let expected = vec![spent("assets", 99), spent("scans", 5)];
     assert_eq!(reader.load("reader").unwrap(), expected);
     // Who only reads counts nowhere, and is not told that this is a failure.
     reader.save("reader", spent("assets", 1)).await.unwrap();
     drop((journal, reader));
-    let journal = Journal::open(dir.path(), Vec::new()).unwrap();
+    let journal = Journal::open(dir.path(), migrations()).unwrap();
     assert_eq!(journal.load("reader").unwrap(), expected);
     assert!(journal.load("nobody").unwrap().is_empty());
 }

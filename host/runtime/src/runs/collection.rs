@@ -8,13 +8,15 @@ use super::observer::{Event, Observer};
 use super::retry::{self, Decision};
 use super::{Connector, RunError, RunOptions, StartError, strikes};
 use crate::egress::{EgressSession, Traffic};
-use crate::interflow::{Envelope, Index};
+use crate::interflow::{Envelope, Filter, Index, remains};
 use crate::journal::{Block, Commit, Journal};
 use crate::limits::Limit;
 use crate::sandbox::{
     BatchRequest, CacheStore, CacheWrites, CallFailure, Collected, Fault, FaultKind, Instance,
     Report, SinkItem, Usage,
 };
+use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -44,6 +46,8 @@ struct Commitment {
 struct Written {
     records: u64,
     bytes: u64,
+    /// Records dropped, for each filter.
+    dropped: Vec<u64>,
 }
 
 impl Collection<'_> {
@@ -344,6 +348,7 @@ impl Collection<'_> {
             // Plain data with text keys: serialising it cannot fail.
             seen => serde_json::to_vec(seen).unwrap_or_default(),
         };
+        let filters = Arc::clone(self.connector.filters());
         let journal = self.journal.clone();
         let connector = self.connector.identity().connector_id.clone();
         let content_type = content_type.to_owned();
@@ -354,7 +359,7 @@ impl Collection<'_> {
         let task = tokio::spawn(async move {
             let written_ms = clock.now_ms();
             let sealed = tokio::task::spawn_blocking(move || {
-                seal(&envelope, &items, written_ms, &indices, &notes)
+                seal(&envelope, &items, written_ms, &indices, &notes, &filters)
             })
             .await
             .map_err(|error| RunError::Thread(error.to_string()))??;
@@ -393,6 +398,8 @@ impl Collection<'_> {
         self.ledger.records += written.records;
         self.ledger.bytes += written.bytes;
         self.ledger.batches += 1;
+        self.ledger
+            .drop_records(self.connector.filters(), &written.dropped);
         self.ledger.absorb(commitment.report);
         self.ledger.count("repeated", commitment.repeated);
         self.observer.event(&Event::Committed {
@@ -417,16 +424,21 @@ fn removes(writes: &CacheWrites) -> Vec<String> {
         .collect()
 }
 
-/// Seals items into one compressed block. No block if there is nothing to say.
+/// Seals items into one compressed block, without those that a filter drops. No block if there is nothing to say.
 fn seal(
     envelope: &Envelope,
     items: &[SinkItem],
     write_time_ms: u64,
     indices: &[Index],
     notes: &[u8],
+    filters: &[Filter],
 ) -> Result<(Option<Block>, Written), RunError> {
     let mut ndjson = Vec::with_capacity(items.iter().map(|item| item.body.len() + 800).sum());
+    let mut kept = Vec::with_capacity(items.len());
+    let mut dropped = vec![0; filters.len()];
+    let mut remaining = Vec::new();
     for item in items {
+        let start = ndjson.len();
         envelope.seal(
             &item.key,
             item.time_ms,
@@ -435,17 +447,50 @@ fn seal(
             &item.facts,
             &mut ndjson,
         );
+        if let Some((filter, record)) = matching(filters, &ndjson[start..]) {
+            dropped[filter] += 1;
+            remaining.push(remains(&record));
+            ndjson.truncate(start);
+            continue;
+        }
         ndjson.push(b'\n');
+        kept.push(item.time_ms);
     }
     let written = Written {
-        records: items.len() as u64,
+        records: kept.len() as u64,
         bytes: ndjson.len() as u64,
+        dropped,
     };
-    if items.is_empty() && notes.is_empty() {
+    let notes = with_remains(notes, &remaining);
+    if kept.is_empty() && notes.is_empty() {
         return Ok((None, written));
     }
-    let times = items.iter().map(|item| item.time_ms);
+    let times = kept.iter().copied();
     let times = times.clone().min().zip(times.max());
-    let block = Block::press(indices, written.records, times, &ndjson, notes)?;
+    let block = Block::press(indices, written.records, times, &ndjson, &notes)?;
     Ok((Some(block), written))
+}
+
+/// The notes of a batch, one JSON array, with those of what was dropped at its end.
+fn with_remains<'a>(notes: &'a [u8], remaining: &[Value]) -> Cow<'a, [u8]> {
+    if remaining.is_empty() {
+        return Cow::Borrowed(notes);
+    }
+    // Plain data with text keys: serialising it cannot fail.
+    let dropped = serde_json::to_vec(remaining).unwrap_or_default();
+    match notes.strip_suffix(b"]") {
+        Some(seen) => Cow::Owned([seen, b",", &dropped[1..]].concat()),
+        None => Cow::Owned(dropped),
+    }
+}
+
+/// The first filter that a finished record matches, and the record. Nothing is read where there are no filters.
+fn matching(filters: &[Filter], record: &[u8]) -> Option<(usize, Value)> {
+    if filters.is_empty() {
+        return None;
+    }
+    // The host has just written it: it is JSON.
+    let record = serde_json::from_slice(record).ok()?;
+    let filter = filters.iter().position(|filter| filter.matches(&record))?;
+    Some((filter, record))
 }

@@ -3,7 +3,7 @@
 use super::RunError;
 use super::observer::{Event, Observer};
 use crate::egress::{Egress, EgressSession, Grant, QuotaBook, Upstream};
-use crate::interflow::{Envelope, Labels, Origin};
+use crate::interflow::{Envelope, Filter, Labels, Origin};
 use crate::journal::Journal;
 use crate::limits::{Limit, Spending, Spent};
 use crate::manifest::Manifest;
@@ -60,6 +60,7 @@ pub struct Connector {
     settings: Settings,
     redactor: Arc<Redactor>,
     egress: Arc<Egress>,
+    filters: Arc<[Filter]>,
     limits: Limits,
     clock: Clock,
 }
@@ -93,9 +94,21 @@ impl Connector {
             settings,
             redactor,
             egress,
+            filters: Arc::default(),
             limits,
             clock,
         }
+    }
+
+    /// The same connector with log filters: a record that matches one is counted there and not kept.
+    #[must_use]
+    pub fn with_filters(mut self, filters: Vec<Filter>) -> Self {
+        self.filters = filters.into();
+        self
+    }
+
+    pub(crate) fn filters(&self) -> &Arc<[Filter]> {
+        &self.filters
     }
 
     /// What keeps its secrets out of texts.

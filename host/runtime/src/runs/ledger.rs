@@ -2,6 +2,7 @@
 
 use super::Identity;
 use crate::egress::{BucketState, Traffic, TrafficCounts};
+use crate::interflow::Filter;
 use crate::limits::Spent;
 use crate::manifest::LedgerPlan;
 use crate::redaction::Redactor;
@@ -59,6 +60,27 @@ pub struct EquationCheck {
     pub holds: bool,
 }
 
+/// What a log filter dropped.
+#[derive(Clone, Debug, Serialize)]
+pub struct Filtered {
+    /// The filter's name.
+    pub filter: String,
+    /// Which version of it was applied.
+    pub revision: u64,
+    /// How many records it dropped.
+    pub dropped: u64,
+}
+
+impl Filtered {
+    fn none(filter: &Filter) -> Self {
+        Self {
+            filter: filter.name.clone(),
+            revision: filter.revision,
+            dropped: 0,
+        }
+    }
+}
+
 /// One content type of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct ContentLedger {
@@ -80,6 +102,8 @@ pub struct ContentLedger {
     pub equations: Vec<EquationCheck>,
     /// Attempts that had to be repeated.
     pub retries: u64,
+    /// Records that log filters dropped, for each attached filter; a record counts at the first that it matches.
+    pub filtered: Vec<Filtered>,
     /// Objects that could not be read; the first hundred.
     pub set_aside: Vec<SetAside>,
     /// Elements that the plugin did not know.
@@ -113,6 +137,7 @@ impl ContentLedger {
             counters: BTreeMap::new(),
             equations: Vec::new(),
             retries: 0,
+            filtered: Vec::new(),
             set_aside: Vec::new(),
             unknown_elements: BTreeMap::new(),
             notices: Vec::new(),
@@ -166,6 +191,16 @@ impl ContentLedger {
         }
         if !report.window.is_null() {
             self.window = report.window;
+        }
+    }
+
+    /// Counts what filters dropped; `dropped` goes along with `filters`.
+    pub(crate) fn drop_records(&mut self, filters: &[Filter], dropped: &[u64]) {
+        if self.filtered.is_empty() {
+            self.filtered = filters.iter().map(Filtered::none).collect();
+        }
+        for (filtered, dropped) in self.filtered.iter_mut().zip(dropped) {
+            filtered.dropped += dropped;
         }
     }
 

@@ -1,19 +1,28 @@
-//! `collect`: one run of every chosen content type, from the stored cursors to the journal's commit.
+//! `collect`: keeps a definition in the catalogue, and makes one run of every chosen content type, from the stored cursors to
+//! the journal's commit.
 //!
 //! Everything that a person can put right is found before the first request. Ctrl-C (or SIGTERM) stops the run at once: what
 //! is committed stays, its ledger is kept, and the next run goes on from there. A second one ends the process.
 
 use crate::answer::Answer;
-use crate::arguments::{Collect, Global};
+use crate::arguments::{Collect, CollectOptions, Global};
+use crate::connectors::Catalogue;
+use crate::connectors::definition::Entry;
+use crate::connectors::difference::Difference;
+use crate::connectors::error::CatalogueError;
+use crate::connectors::listing::StoredConnector;
+use crate::connectors::validation::{Secrets, validate};
 use crate::definition::Definition;
 use crate::failure::{Failure, Mistake};
 use crate::figures;
-use crate::host::{self, Host};
+use crate::host::Host;
 use crate::progress::Progress;
 use crate::report;
-use connector_runtime::journal::{Journal, JournalError};
+use connector_runtime::journal::JournalError;
+use connector_runtime::plugins::Plugin;
 use connector_runtime::runs::{self, Identity, RunError, RunOptions, RunOutcome, StartError, Stop};
 use connector_runtime::sandbox::ErrorKind;
+use connector_runtime::settings::Settings;
 use indicatif::MultiProgress;
 use std::sync::Arc;
 
@@ -29,82 +38,187 @@ pub(crate) async fn run(
     let definition = Definition::load(&collect.definition)?;
     let mut host = Host::assemble(global)?;
     let plugin = host.plugin(&definition, &host.accepted_so_far()?).await?;
-    let settings = host.settings(&definition, &plugin)?;
-    let journal = Journal::open(&host::data_directory(global)?, Vec::new())?;
-    host.keep_quota_in(&journal);
-    let identity = identify(&journal, &definition)?;
-    let connector = host.connector(identity, plugin, settings)?;
-    let plan = connector.manifest().ledger.clone();
-
-    let progress = Arc::new(Progress::new(
-        screen,
-        connector.content_types(),
-        &plan,
-        !global.json,
-    ));
-    let options = RunOptions {
-        full: collect.full,
-        force: collect.force,
-        max_wait: collect.max_wait,
-        stop: Stop::default(),
+    // A plugin that fails when it is asked fails in the run, too, and its ledger tells the story.
+    let validated = validate(&host, &definition, &plugin, Secrets::Required, Vec::new()).await?;
+    let settings = match validated.settings {
+        Some(settings) => settings,
+        None => host.settings(&definition, &plugin)?,
     };
-    let run = runs::collect(&connector, &journal, &options, progress.clone());
-    let twice = async {
-        interruption().await;
-        options.stop.request();
-        interruption().await;
+    let catalogue = Catalogue::open(host.data_directory())?;
+    host.keep_quota_in(catalogue.journal());
+    let connector = keep(&catalogue, &host, &plugin, &definition, validated.entry).await?;
+    let file = definition.file.display();
+    let run = Run {
+        global,
+        host: &host,
+        catalogue: &catalogue,
+        connector: &connector,
+        definition: &definition,
+        options: &collect.options,
+        test: format!("connector-host test {file}"),
+        again: format!("connector-host collect {file}"),
     };
-    let result = tokio::select! {
-        biased;
-        () = twice => Err(Failure::Interrupted {
-            records: figures::counted(progress.records(), "record"),
-        }),
-        result = run => result.map_err(|error| explain(error, &definition)),
-    };
-    progress.clear();
-    let ledger = result?;
-
-    let exit = u8::from(ledger.outcome != RunOutcome::Done);
-    let json = ledger.to_json();
-    let mut text = report::of_ledger(&json, &plan);
-    let refused = ledger.contents.iter().any(|content| {
-        let failure = content.failure.as_ref();
-        content.outcome == RunOutcome::Failed
-            && failure.is_some_and(|failure| failure.kind == ErrorKind::Unauthenticated)
-    });
-    if refused {
-        text.push_str(&format!(
-            "\nCollection has stopped so that the account is not locked. `connector-host test {}` tries again.",
-            definition.file.display()
-        ));
-    }
-    if let Some(moment) = ledger.resume_at {
-        text.push_str(&format!(
-            "\nIt is worth going on from {}: `connector-host collect {}` resumes where this run ended.",
-            figures::moment(moment),
-            definition.file.display()
-        ));
-    }
-    Ok(Answer::with_json(text, json, exit))
+    run.execute(plugin, settings, screen).await
 }
 
-/// The connector's identity, made at its first use.
-fn identify(journal: &Journal, definition: &Definition) -> Result<Identity, Failure> {
-    let row = journal.connector(&definition.tenant, &definition.name, &definition.kind);
-    match row {
-        Ok(row) => Ok(Identity {
-            tenant_id: row.tenant_id,
-            tenant: row.tenant_name,
-            connector_id: row.id,
-            name: row.name,
-            kind: row.kind,
-        }),
-        Err(error @ JournalError::OtherKind { .. }) => Err(Failure::Mistakes(vec![Mistake::new(
-            &definition.file,
-            "type",
-            error.to_string(),
-        )])),
+/// Keeps a definition: a new connector, or new settings for the one of its name.
+pub(crate) async fn keep(
+    catalogue: &Catalogue,
+    host: &Host,
+    plugin: &Plugin,
+    definition: &Definition,
+    mut entry: Entry,
+) -> Result<StoredConnector, Failure> {
+    let mistake = |key: &str, message: String| {
+        Failure::Mistakes(vec![Mistake::new(&definition.file, key, message)])
+    };
+    let kept = match catalogue.find(&definition.tenant, &definition.name)? {
+        None => catalogue.create(entry).await.map(drop),
+        Some(known) => {
+            if let Some(run_on) = definition.run_on.as_ref().filter(|on| **on != known.run_on) {
+                let message = format!(
+                    "where a connector runs cannot change, and this one runs on {}; add another one to run on {run_on}",
+                    known.run_on
+                );
+                return Err(mistake("run_on", message));
+            }
+            if known.kind != definition.kind {
+                let error = JournalError::OtherKind {
+                    tenant: known.tenant,
+                    name: known.name,
+                    kind: known.kind,
+                    asked: definition.kind.clone(),
+                };
+                return Err(mistake("type", error.to_string()));
+            }
+            entry.active = definition.active.unwrap_or(known.active);
+            let difference = Difference::of(
+                &plugin.manifest,
+                &known.settings,
+                &entry.settings,
+                host.insecure_loopback(),
+            );
+            // Those that the definition has are sealed anew; what is left of others belongs to nothing.
+            let forget = known.secrets;
+            catalogue
+                .replace(&known.id, entry, forget, &difference.keys)
+                .await
+        }
+    };
+    match kept {
+        Ok(()) => Ok(catalogue.connector(&format!("{}/{}", definition.tenant, definition.name))?),
+        Err(CatalogueError::Journal(error @ JournalError::OtherKind { .. })) => {
+            Err(mistake("type", error.to_string()))
+        }
+        Err(
+            error @ CatalogueError::Unknown {
+                thing: "device", ..
+            },
+        ) => Err(mistake("run_on", error.to_string())),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// One run of a connector of the catalogue.
+pub(crate) struct Run<'a> {
+    pub(crate) global: &'a Global,
+    pub(crate) host: &'a Host,
+    pub(crate) catalogue: &'a Catalogue,
+    pub(crate) connector: &'a StoredConnector,
+    pub(crate) definition: &'a Definition,
+    pub(crate) options: &'a CollectOptions,
+    /// The command that tests it.
+    pub(crate) test: String,
+    /// The command that goes on.
+    pub(crate) again: String,
+}
+
+impl Run<'_> {
+    /// Collects, and tells how it went.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub(crate) async fn execute(
+        &self,
+        plugin: Arc<Plugin>,
+        settings: Settings,
+        screen: &MultiProgress,
+    ) -> Result<Answer, Failure> {
+        if !self.connector.active {
+            return Err(Failure::Inactive {
+                connector: self.connector.full_name(),
+            });
+        }
+        let identity = identity(self.connector);
+        let filters = self.catalogue.filters_of(&self.connector.id)?;
+        let connector = self
+            .host
+            .connector(identity, plugin, settings)?
+            .with_filters(filters);
+        let plan = connector.manifest().ledger.clone();
+
+        let progress = Arc::new(Progress::new(
+            screen,
+            connector.content_types(),
+            &plan,
+            !self.global.json,
+        ));
+        let options = RunOptions {
+            full: self.options.full,
+            force: self.options.force,
+            max_wait: self.options.max_wait,
+            stop: Stop::default(),
+        };
+        let journal = self.catalogue.journal();
+        let run = runs::collect(&connector, journal, &options, progress.clone());
+        let twice = async {
+            interruption().await;
+            options.stop.request();
+            interruption().await;
+        };
+        let result = tokio::select! {
+            biased;
+            () = twice => Err(Failure::Interrupted {
+                records: figures::counted(progress.records(), "record"),
+            }),
+            result = run => result.map_err(|error| explain(error, self.definition)),
+        };
+        progress.clear();
+        let ledger = result?;
+
+        let exit = u8::from(ledger.outcome != RunOutcome::Done);
+        let json = ledger.to_json();
+        let mut text = report::of_ledger(&json, &plan);
+        let refused = ledger.contents.iter().any(|content| {
+            let failure = content.failure.as_ref();
+            content.outcome == RunOutcome::Failed
+                && failure.is_some_and(|failure| failure.kind == ErrorKind::Unauthenticated)
+        });
+        if refused {
+            text.push_str(&format!(
+                "\nCollection has stopped so that the account is not locked. `{}` tries again.",
+                self.test
+            ));
+        }
+        if let Some(moment) = ledger.resume_at {
+            text.push_str(&format!(
+                "\nIt is worth going on from {}: `{}` resumes where this run ended.",
+                figures::moment(moment),
+                self.again
+            ));
+        }
+        Ok(Answer::with_json(text, json, exit))
+    }
+}
+
+/// Who a connector of the catalogue is.
+pub(crate) fn identity(connector: &StoredConnector) -> Identity {
+    Identity {
+        tenant_id: connector.tenant_id.clone(),
+        tenant: connector.tenant.clone(),
+        connector_id: connector.id.clone(),
+        name: connector.name.clone(),
+        kind: connector.kind.clone(),
     }
 }
 
@@ -139,29 +253,5 @@ async fn interruption() {
     tokio::select! {
         () = ctrl_c => {}
         () = terminate => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_that_belongs_to_another_type_is_a_mistake_in_the_definition() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("a.toml");
-        let text = "name = \"a\"\ntype = \"acme-scanner\"\ntenant = \"acme\"\n[settings]\n";
-        std::fs::write(&file, text).unwrap();
-        let definition = Definition::load(&file).ok().unwrap();
-        let journal = Journal::open(directory.path(), Vec::new()).unwrap();
-        let first = identify(&journal, &definition).unwrap();
-        assert_eq!(
-            identify(&journal, &definition).unwrap().connector_id,
-            first.connector_id
-        );
-        std::fs::write(&file, text.replace("acme-scanner", "acme-other")).unwrap();
-        let failure = identify(&journal, &Definition::load(&file).ok().unwrap()).unwrap_err();
-        assert_eq!(failure.exit(), 2);
-        assert!(failure.to_string().contains("a.toml: type: "), "{failure}");
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::answer::Answer;
 use crate::arguments::{ExportIndex, Global};
+use crate::connectors::Catalogue;
 use crate::failure::Failure;
 use crate::host;
 use connector_runtime::journal::{Journal, JournalError};
@@ -18,8 +19,8 @@ const BUFFER: usize = 256 << 10;
 /// # Errors
 /// If there is no journal, or it or standard output fails. A reader that goes away is none.
 pub(crate) fn run(global: &Global, index: ExportIndex) -> Result<Answer, Failure> {
-    let journal = Journal::open_read_only(&host::data_directory(global)?, &[])?;
-    write(&journal, index, io::stdout().lock())?;
+    let catalogue = Catalogue::read(&host::data_directory(global)?)?;
+    write(catalogue.journal(), index, io::stdout().lock())?;
     Ok(Answer::given())
 }
 
@@ -55,11 +56,12 @@ impl<W: Write> Write for Counted<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connectors::schema::migrations;
     use connector_runtime::interflow::Index;
     use connector_runtime::journal::{Block, Commit};
 
     async fn journal_with_a_record(directory: &std::path::Path) -> Journal {
-        let journal = Journal::open(directory, Vec::new()).unwrap();
+        let journal = Journal::open(directory, migrations()).unwrap();
         let connector = journal.connector("acme", "a", "acme-scanner").unwrap().id;
         let block = Block::press(&[Index::Syslog], 1, Some((1, 1)), b"{\"a\":1}\n", b"").unwrap();
         let commit = Commit {
@@ -93,7 +95,7 @@ mod tests {
     async fn an_export_works_while_a_collection_owns_the_directory() {
         let directory = tempfile::tempdir().unwrap();
         let _owner = journal_with_a_record(directory.path()).await;
-        let reader = Journal::open_read_only(directory.path(), &[]).unwrap();
+        let reader = Journal::open_read_only(directory.path(), &migrations()).unwrap();
         let mut out = Vec::new();
         write(&reader, ExportIndex::Syslog, &mut out).unwrap();
         assert_eq!(out, b"{\"a\":1}\n");
@@ -115,7 +117,7 @@ mod tests {
     #[test]
     fn without_a_journal_the_sentence_names_the_directory() {
         let directory = tempfile::tempdir().unwrap();
-        let failure = Failure::from(Journal::open_read_only(directory.path(), &[]).unwrap_err());
+        let failure = Failure::from(Catalogue::read(directory.path()).err().unwrap());
         assert_eq!(failure.exit(), 2);
         assert!(
             failure

@@ -2,14 +2,17 @@
 
 use crate::answer::Answer;
 use crate::arguments::Global;
+use crate::connectors::schema::migrations;
 use crate::definition::{self, Definition};
 use crate::failure::Failure;
-use crate::host::{self, Host};
+use crate::host::Host;
 use crate::http_help::{self, HttpHelp};
 use crate::report::printable;
 use connector_runtime::journal::Journal;
+use connector_runtime::plugins::Plugin;
 use connector_runtime::runs::{self, Identity, StartError, TestReport};
 use connector_runtime::sandbox::{Check, Outcome, PluginFailure};
+use connector_runtime::settings::Settings;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -56,6 +59,23 @@ pub(crate) async fn run(global: &Global, file: &Path) -> Result<Answer, Failure>
     let mut host = Host::assemble(global)?;
     let plugin = host.plugin(&definition, &host.accepted()?).await?;
     let settings = host.settings(&definition, &plugin)?;
+    // What a collection has spent of the vendor's quota is known from the journal, if there is one; a test only reads it.
+    if let Ok(journal) = Journal::open_read_only(host.data_directory(), &migrations()) {
+        host.keep_quota_in(&journal);
+    }
+    examine(&host, &definition, plugin, settings).await
+}
+
+/// Tests a definition whose settings have been checked.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn examine(
+    host: &Host,
+    definition: &Definition,
+    plugin: Arc<Plugin>,
+    settings: Settings,
+) -> Result<Answer, Failure> {
     // A test makes no records, so it needs no ids, and no part of the data directory that somebody else may own.
     let identity = Identity {
         tenant_id: String::new(),
@@ -64,10 +84,6 @@ pub(crate) async fn run(global: &Global, file: &Path) -> Result<Answer, Failure>
         name: definition.name.clone(),
         kind: definition.kind.clone(),
     };
-    // What a collection has spent of the vendor's quota is known from the journal, if there is one; a test only reads it.
-    if let Ok(journal) = Journal::open_read_only(&host::data_directory(global)?, &[]) {
-        host.keep_quota_in(&journal);
-    }
     let connector = host.connector(identity, plugin, settings)?;
     let observer = Arc::new(crate::progress::LogOnly);
     let report = match runs::test(&connector, observer).await {
@@ -76,7 +92,7 @@ pub(crate) async fn run(global: &Global, file: &Path) -> Result<Answer, Failure>
         Err(StartError::Plugin(fault)) => return Err(Failure::Fault(fault)),
         Err(StartError::Suspended(suspension)) => return Err(Failure::Suspended(suspension)),
     };
-    Ok(answer(&definition, &report))
+    Ok(answer(definition, &report))
 }
 
 fn answer(definition: &Definition, report: &TestReport) -> Answer {

@@ -90,7 +90,7 @@ fn a_definition_becomes_checked_settings() {
 fn every_mistake_is_reported_at_once_with_file_key_and_remedy() {
     let mistakes = refused("name = 7\ntype = \"a/b\"\ninterval = 5\n[setting]\nurl = \"x\"\n");
     let starts = [
-        "conf/scanner.toml: interval: there is no such key; here may stand name, type, tenant, settings",
+        "conf/scanner.toml: interval: there is no such key; here may stand name, type, tenant, run_on, active, settings",
         "conf/scanner.toml: setting: there is no such key",
         "conf/scanner.toml: tenant: is required",
         "conf/scanner.toml: settings: is required",

@@ -5,6 +5,7 @@
 
 use crate::answer::Answer;
 use crate::arguments::Global;
+use crate::connectors::schema::migrations;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::report::printable;
@@ -80,7 +81,7 @@ pub(crate) async fn accept(global: &Global, id: &str) -> Result<Answer, Failure>
 }
 
 fn open(host: &Host) -> Result<Journal, Failure> {
-    match Journal::open(host.data_directory(), Vec::new()) {
+    match Journal::open(host.data_directory(), migrations()) {
         Err(JournalError::File { source, .. })
             if source.kind() == std::io::ErrorKind::PermissionDenied =>
         {
