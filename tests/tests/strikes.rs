@@ -102,6 +102,28 @@ async fn three_such_runs_in_a_row_set_it_aside_until_it_is_forced() {
 }
 
 #[tokio::test]
+async fn a_run_that_keeps_something_beside_a_fault_clears_nothing() {
+    let script = with_large(4)
+        .answer(200, &[], SMALL)
+        .answer(200, &[], large())
+        .answer(200, &[], large())
+        .answer(200, &[], large());
+    let mut bench = open(&script).await;
+    struck_out(&mut bench).await;
+    bench.clock().advance(Duration::from_secs(300));
+    let ledger = bench.collect().await.unwrap();
+    assert_eq!((ledger.outcome, ledger.records), (RunOutcome::Done, 1));
+    assert_eq!(ledger.contents[0].faults.len(), 1);
+    let ledger = struck_out(&mut bench).await;
+    let now = bench.clock().now_ms();
+    assert_eq!(
+        ledger.resume_at,
+        Some(now + 1_200_000),
+        "the second such run"
+    );
+}
+
+#[tokio::test]
 async fn a_fault_tells_its_story_and_is_kept_with_the_run() {
     let script = with_large(1).answer(200, &[], SMALL);
     let mut bench = open(&script).await;

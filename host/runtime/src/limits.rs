@@ -26,7 +26,7 @@ pub struct Limits {
     pub remarks: usize,
     /// Linear memory of an instance, all memories together (`sandbox::limiter`).
     pub memory_bytes: usize,
-    /// Elements of a table (`sandbox::limiter`).
+    /// Elements of all tables together (`sandbox::limiter`).
     pub table_elements: usize,
     /// Core instances, memories and tables of a component (`sandbox::limiter`).
     pub instances: usize,
@@ -42,6 +42,8 @@ pub struct Limits {
     pub resources: usize,
     /// Request or response headers, in memory (`sandbox::state`).
     pub header_bytes: usize,
+    /// Log lines of one run; further ones are counted and dropped (`sandbox::log`).
+    pub run_log_lines: u32,
     /// Log lines of one call; further ones are counted and dropped (`sandbox::log`).
     pub log_lines: u32,
     /// Bytes of one log line; the rest is cut (`sandbox::log`).
@@ -79,6 +81,8 @@ pub struct Limits {
     pub batch_soft_deadline: Duration,
     /// Batches of one content type in one run; the next run goes on from there (`runs`).
     pub run_batches: u32,
+    /// Records and notes of one content type in one run, before compression; the next run goes on from there (`runs`).
+    pub run_bytes: u64,
     /// Batches in a row that bring nothing, move no cursor and still ask for more (`runs`).
     pub idle_batches: u32,
     /// A cursor (`sandbox::instance`).
@@ -113,6 +117,7 @@ impl Default for Limits {
             hostcall_bytes: 64 * MIB,
             resources: 256,
             header_bytes: 64 * KIB,
+            run_log_lines: 10_000,
             log_lines: 200,
             log_line_bytes: 4 * KIB,
             stderr_bytes: 8 * KIB,
@@ -131,6 +136,7 @@ impl Default for Limits {
             batch_bytes: 8 * MIB as u64,
             batch_soft_deadline: Duration::from_secs(10),
             run_batches: 1_000_000,
+            run_bytes: 64 * 1024 * MIB as u64,
             idle_batches: 1_000,
             cursor_bytes: 64 * KIB,
             report_bytes: 8 * MIB,

@@ -158,8 +158,12 @@ pub async fn collect(
     if let Some(fault) = fault {
         ledger.fail_to_start(fault);
     }
-    // What a vendor did says nothing about the plugin; a batch that was kept does.
+    // What a vendor did says nothing about the plugin; a batch that was kept does, if there was no fault beside it.
     let kept = ledger.contents.iter().any(|content| content.batches > 0);
+    let sound = ledger
+        .contents
+        .iter()
+        .all(|content| content.faults.is_empty());
     if ledger.struck_out {
         let row = strikes::after(struck.as_ref(), connector.plugin_digest(), clock.now_ms());
         if let Err(held) = strikes::check(Some(&row), connector.plugin_digest(), clock.now_ms()) {
@@ -168,7 +172,7 @@ pub async fn collect(
             ledger.resume_at = ends.then_some(row.not_before_ms);
         }
         journal.set_strikes(id, Some(row)).await?;
-    } else if struck.is_some() && kept {
+    } else if struck.is_some() && kept && sound {
         journal.set_strikes(id, None).await?;
     }
     let noted = journal

@@ -205,10 +205,30 @@ async fn a_walk_that_never_ends_is_cut_into_runs() {
     assert_eq!(attacked.ledger.outcome, RunOutcome::Postponed);
     assert_eq!(
         attacked.ledger.reason,
-        "things: one run may take 20 batches of a content type; the next goes on from here"
+        "things: one run may take 20 batches of a content type (`run_batches`); the next goes on from here"
     );
     assert_eq!(attacked.records.len(), 20);
     assert_eq!(attacked.cursor.unwrap().len(), 20, "nothing is lost");
+}
+
+#[tokio::test]
+async fn records_without_end_are_cut_into_runs_by_their_size() {
+    let limits = Limits {
+        run_bytes: 5_000,
+        ..Limits::default()
+    };
+    let attacked = Attack::by("goes_on_for_ever").within(limits).run().await;
+    assert_eq!(attacked.ledger.outcome, RunOutcome::Postponed);
+    assert!(
+        attacked
+            .ledger
+            .reason
+            .contains("(`run_mib`); the next goes on"),
+        "{}",
+        attacked.ledger.reason
+    );
+    let most = attacked.ledger.contents[0].bytes;
+    assert!((5_000..10_000).contains(&most), "{most}");
 }
 
 #[tokio::test]

@@ -16,6 +16,19 @@ async fn a_flood_of_log_lines_is_cut_and_counted() {
     assert_eq!(dropped, 100_001 - 200);
 }
 
+#[tokio::test]
+async fn all_log_lines_of_a_run_are_cut_and_counted_together() {
+    let limits = Limits {
+        run_log_lines: 50,
+        ..Limits::default()
+    };
+    let attacked = Attack::by("log_flood").within(limits).run().await;
+    attacked.came_to_nothing();
+    assert_eq!(attacked.logs.len(), 50);
+    let dropped = attacked.ledger.contents[0].counter("log_lines_dropped");
+    assert_eq!(dropped, 100_001 - 50);
+}
+
 /// Asserts that a text a person reads cannot move a cursor, end a line or turn itself round.
 fn harmless(what: &str, text: &str) {
     let harmful = |character: char| {

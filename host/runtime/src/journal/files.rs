@@ -13,6 +13,10 @@ use super::error::JournalError;
 /// How long a connection waits for another process that holds the file for a moment (a checkpoint, a recovery).
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often, and how long in between, a lock that is held is asked for again.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 /// Makes `dir` and its parents if they are not there; those made here are for their owner alone.
 pub(super) fn make_private(dir: &Path) -> Result<(), JournalError> {
     let mut builder = fs::DirBuilder::new();
@@ -44,7 +48,18 @@ impl Lock {
             .truncate(false)
             .open(&path)
             .map_err(failed)?;
-        match file.try_lock() {
+        let mut tries = 0;
+        let taken = loop {
+            match file.try_lock() {
+                // A process that this one has just started has all its files until it becomes another program.
+                Err(TryLockError::WouldBlock) if tries < LOCK_TRIES => {
+                    tries += 1;
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+                taken => break taken,
+            }
+        };
+        match taken {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();

@@ -21,6 +21,7 @@ pub enum Limit {
     HostcallBytes,
     Handles,
     HeaderBytes,
+    RunLogLines,
     LogLines,
     LogLineBytes,
     StderrBytes,
@@ -45,6 +46,7 @@ pub enum Limit {
     CacheBytes,
     IdleBatches,
     RunBatches,
+    RunBytes,
 }
 
 /// In what a limit is set, and in what its use is told.
@@ -152,7 +154,7 @@ pub const TABLE: &[Row] = &[
     row!(ManifestBytes, "manifest_kib", "what `describe` returns", Kibibytes, 16..=16_384, "plugins", Unknown, Size(manifest_bytes)),
     row!(Remarks, "remarks", "remarks of one `configure`, and checks of one `test`", Count, 1..=10_000, "sandbox/instance", Peak, Size(remarks)),
     row!(MemoryBytes, "memory_mib", "linear memory of an instance, all memories together", Mebibytes, 1..=4096, "sandbox/limiter", Peak, Size(memory_bytes)),
-    row!(TableElements, "table_elements", "elements of one table", Count, 1..=10_000_000, "sandbox/limiter", Peak, Size(table_elements)),
+    row!(TableElements, "table_elements", "elements of all tables together", Count, 1..=10_000_000, "sandbox/limiter", Peak, Size(table_elements)),
     row!(Instances, "core_instances", "core instances, memories and tables of a component, each", Count, 1..=1000, "sandbox/limiter", Peak, Size(instances)),
     row!(StackBytes, "stack_kib", "the guest's stack", Kibibytes, 64..=8192, "sandbox/engine", Unknown, Size(stack_bytes)),
     row!(CallCpu, "call_cpu_seconds", "CPU time of one call", Seconds, 1..=3600, "sandbox/engine", Summed, Time(call_cpu)),
@@ -160,6 +162,7 @@ pub const TABLE: &[Row] = &[
     row!(HostcallBytes, "hostcall_mib", "what one call of a host function may copy out of the guest", Mebibytes, 1..=256, "sandbox/engine", Peak, Size(hostcall_bytes)),
     row!(Handles, "handles", "open handles (requests, bodies, streams), as seen at the ends of calls", Count, 16..=65_536, "sandbox/state", Peak, Size(resources)),
     row!(HeaderBytes, "headers_kib", "headers of a request or response, in memory", Kibibytes, 4..=1024, "sandbox/state", Peak, Size(header_bytes)),
+    row!(RunLogLines, "log_lines_per_run", "log lines of one run; further ones are counted and dropped", Count, 0..=1_000_000, "sandbox/log", Peak, Number(run_log_lines)),
     row!(LogLines, "log_lines_per_call", "log lines of one call; further ones are counted and dropped", Count, 0..=10_000, "sandbox/log", Summed, Number(log_lines)),
     row!(LogLineBytes, "log_line_kib", "one log line; the rest is cut", Kibibytes, 1..=64, "sandbox/log", Peak, Size(log_line_bytes)),
     row!(StderrBytes, "stderr_kib", "what is kept of the guest's standard error, from its end", Kibibytes, 1..=1024, "sandbox/stderr", Summed, Size(stderr_bytes)),
@@ -167,7 +170,7 @@ pub const TABLE: &[Row] = &[
     row!(RequestBytes, "request_kib", "body of a request", Kibibytes, 1..=16_384, "egress", Summed, Size(request_bytes)),
     row!(ResponseBytes, "response_mib", "body of a response", Mebibytes, 1..=1_048_576, "egress/body", Summed, Bytes(response_bytes)),
     row!(Connections, "connections", "requests of a connector under way at the same time, whatever the quota says", Count, 1..=64, "egress", Peak, Number(connections)),
-    row!(ConnectTime, "connect_seconds", "connect, with name look-up and TLS", Seconds, 1..=300, "egress/upstream", Unknown, Time(connect_timeout)),
+    row!(ConnectTime, "connect_seconds", "connect, with name look-up and TLS", Seconds, 1..=300, "egress/network", Unknown, Time(connect_timeout)),
     row!(FirstByteTime, "first_byte_seconds", "first byte of a response", Seconds, 1..=3600, "egress", Summed, Time(first_byte_timeout)),
     row!(IdleTime, "idle_seconds", "silence inside a response", Seconds, 1..=3600, "egress/body", Peak, Time(idle_timeout)),
     row!(ResponseTime, "response_seconds", "waiting for the pieces of one response, all together", Seconds, 1..=86_400, "egress/body", Summed, Time(total_timeout)),
@@ -184,6 +187,7 @@ pub const TABLE: &[Row] = &[
     row!(CacheBytes, "cache_mib", "the cache of one connector", Mebibytes, 1..=102_400, "sandbox/cache", Peak, Bytes(cache_bytes)),
     row!(IdleBatches, "idle_batches", "batches in a row that bring nothing, move no cursor and still ask for more", Count, 10..=1_000_000, "runs", Peak, Number(idle_batches)),
     row!(RunBatches, "run_batches", "batches of one content type in one run; the next run goes on from there", Count, 10..=100_000_000, "runs", Peak, Number(run_batches)),
+    row!(RunBytes, "run_mib", "records and notes of one content type in one run, before compression; the next run goes on from there", Mebibytes, 64..=16_777_216, "runs", Peak, Bytes(run_bytes)),
 ];
 
 impl Limit {

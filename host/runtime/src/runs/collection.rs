@@ -46,6 +46,8 @@ struct Commitment {
 struct Written {
     records: u64,
     bytes: u64,
+    /// Of the notes, before compression.
+    notes: u64,
     /// Records dropped, for each filter.
     dropped: Vec<u64>,
 }
@@ -65,9 +67,9 @@ impl Collection<'_> {
         let mut cursor = position.cursor;
         let mut full = self.options.full;
         let mut attempt = 0;
-        let (idle_limit, batch_limit) = {
+        let (idle_limit, batch_limit, byte_limit) = {
             let limits = self.connector.limits();
-            (limits.idle_batches, limits.run_batches)
+            (limits.idle_batches, limits.run_batches, limits.run_bytes)
         };
         let mut idle = 0;
         let mut batches = 0;
@@ -137,7 +139,17 @@ impl Collection<'_> {
                         self.ledger.end(
                             RunOutcome::Postponed,
                             format!(
-                                "one run may take {batch_limit} batches of a content type; the next goes on from here"
+                                "one run may take {batch_limit} batches of a content type (`run_batches`); the next goes on from here"
+                            ),
+                        );
+                        break;
+                    }
+                    if self.ledger.taken >= byte_limit {
+                        self.ledger.end(
+                            RunOutcome::Postponed,
+                            format!(
+                                "one run may take {} MiB of a content type (`run_mib`); the next goes on from here",
+                                byte_limit >> 20
                             ),
                         );
                         break;
@@ -397,6 +409,10 @@ impl Collection<'_> {
             .map_err(|error| RunError::Thread(error.to_string()))??;
         self.ledger.records += written.records;
         self.ledger.bytes += written.bytes;
+        self.ledger.taken += written.bytes + written.notes;
+        self.traffic
+            .spending()
+            .note(Limit::RunBytes, self.ledger.taken);
         self.ledger.batches += 1;
         self.ledger
             .drop_records(self.connector.filters(), &written.dropped);
@@ -456,12 +472,13 @@ fn seal(
         ndjson.push(b'\n');
         kept.push(item.time_ms);
     }
+    let notes = with_remains(notes, &remaining);
     let written = Written {
         records: kept.len() as u64,
         bytes: ndjson.len() as u64,
+        notes: notes.len() as u64,
         dropped,
     };
-    let notes = with_remains(notes, &remaining);
     if kept.is_empty() && notes.is_empty() {
         return Ok((None, written));
     }

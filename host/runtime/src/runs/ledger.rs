@@ -118,6 +118,9 @@ pub struct ContentLedger {
     pub faults: Vec<Fault>,
     /// When it is worth going on, milliseconds since 1970.
     pub resume_at: Option<u64>,
+    /// Bytes of records and notes, before compression.
+    #[serde(skip)]
+    pub(crate) taken: u64,
     /// It was given up because the plugin faulted too often.
     #[serde(skip)]
     pub(crate) struck_out: bool,
@@ -145,6 +148,7 @@ impl ContentLedger {
             failure: None,
             faults: Vec::new(),
             resume_at: None,
+            taken: 0,
             struck_out: false,
             stop: false,
         }

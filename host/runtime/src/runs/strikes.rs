@@ -2,7 +2,7 @@
 //!
 //! Traps, broken limits and broken contracts are strikes. Three of them end a run; the connector is then held back for a
 //! while, longer each time, and after three such runs in a row set aside. A plugin's file that is replaced starts anew, and
-//! so does a run that keeps a batch. What a vendor does (an error, a time-out, a page that cannot be read) is no strike.
+//! so does a run that keeps a batch and has no fault. What a vendor does (an error, a time-out, a page that cannot be read) is no strike.
 
 use crate::journal::StrikeRow;
 use std::time::Duration;

@@ -5,6 +5,7 @@ use super::failure::PluginFailure;
 use super::sink::SinkItem;
 use crate::redaction::Redactor;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// A remark about one setting.
@@ -84,14 +85,42 @@ pub struct Report {
     #[serde(default)]
     pub seen: Vec<SeenObject>,
     /// What was asked of the vendor.
-    #[serde(default)]
+    #[serde(skip_deserializing)]
     pub window: serde_json::Value,
+}
+
+/// The one member of a report that is free in shape, as it came: read into memory it can be thirty times as large.
+#[derive(Deserialize)]
+struct Window<'a> {
+    #[serde(borrow, default)]
+    window: Option<&'a RawValue>,
 }
 
 /// Longest `window` of a report, in bytes.
 const WINDOW_BYTES: usize = 16 * 1024;
 
 impl Report {
+    /// Reads a batch's report.
+    ///
+    /// # Errors
+    /// If it is not of the documented shape.
+    pub(super) fn read(text: &str) -> Result<Self, serde_json::Error> {
+        let mut report: Self = serde_json::from_str(text)?;
+        let Window { window } = serde_json::from_str(text)?;
+        match window.map(RawValue::get) {
+            None => {}
+            Some(window) if window.len() > WINDOW_BYTES => report.notices.push(Notice {
+                code: "window-too-large".into(),
+                message: format!(
+                    "The report's window has {} bytes, at most {WINDOW_BYTES} are kept; it was left out.",
+                    window.len()
+                ),
+            }),
+            Some(window) => report.window = serde_json::from_str(window)?,
+        }
+        Ok(report)
+    }
+
     /// Cleans every text that a person will see. The objects of the batch stay: their identities are the vendor's data.
     pub(super) fn redact(&mut self, redactor: &Redactor) {
         let Self {
@@ -119,16 +148,6 @@ impl Report {
             *message = redactor.line(message, 2000);
         }
         redactor.value(window);
-        let length = window.to_string().len();
-        if length > WINDOW_BYTES {
-            *window = serde_json::Value::Null;
-            notices.push(Notice {
-                code: "window-too-large".into(),
-                message: format!(
-                    "The report's window has {length} bytes, at most {WINDOW_BYTES} are kept; it was left out."
-                ),
-            });
-        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! One engine for all plugins: compiled code cached on disk, interruptible, everything optional switched off.
+//! One engine for all plugins: compiled code cached on disk, interruptible; of what is optional in WebAssembly, several
+//! memories and SIMD.
 
 use super::bindings::{Plugin as World, PluginPre};
 use super::clocks::Monotonic;
@@ -105,6 +106,9 @@ impl Engine {
         let cache = match compiled {
             Some(directory) => {
                 own_folder(directory)?;
+                for inner in ["code", "notes"] {
+                    own_folder(&directory.join(inner))?;
+                }
                 let unusable = |error: std::io::Error| EngineError::Cache {
                     path: directory.to_owned(),
                     message: error.to_string(),
@@ -369,7 +373,7 @@ impl HasData for Table {
     type Data<'a> = &'a mut ResourceTable;
 }
 
-/// Makes sure that `directory` exists, belongs to this user, and can be written by nobody else.
+/// Makes sure that `directory` exists, belongs to this user, could be written by nobody else, and can be entered by nobody else.
 fn own_folder(directory: &Path) -> Result<(), EngineError> {
     let wrong = |message: String| EngineError::Cache {
         path: directory.to_owned(),
@@ -397,11 +401,45 @@ fn own_folder(directory: &Path) -> Result<(), EngineError> {
         if metadata.uid() != user {
             return Err(wrong("it belongs to another user".into()));
         }
-        if metadata.permissions().mode() & 0o022 != 0 {
-            return Err(wrong("others may write to it; `chmod 700` it".into()));
+        let mut permissions = metadata.permissions();
+        if permissions.mode() & 0o022 != 0 {
+            return Err(wrong(
+                "others may write to it, so what lies there could be anybody's; remove it, the host makes it anew".into(),
+            ));
+        }
+        if permissions.mode() & 0o077 != 0 {
+            permissions.set_mode(0o700);
+            std::fs::set_permissions(directory, permissions)
+                .map_err(|error| wrong(error.to_string()))?;
         }
     }
     #[cfg(not(unix))]
     std::fs::create_dir_all(directory).map_err(|error| wrong(error.to_string()))?;
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_folder_for_compiled_code_is_the_hosts_own_and_one_that_others_may_write_to_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let compiled = folder.path().join("compiled");
+        let start = || Engine::new(Some(&compiled), Limits::default(), Clock::simulated(0));
+        assert!(start().is_ok());
+        for opened in ["", "code", "notes"] {
+            let path = compiled.join(opened);
+            let set = |mode| std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&path, set(0o730)).unwrap();
+            let refused = start().unwrap_err().to_string();
+            assert!(refused.contains("others may write to it"), "{refused}");
+            std::fs::set_permissions(&path, set(0o755)).unwrap();
+            assert!(start().is_ok());
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{opened}");
+        }
+        assert!(start().is_ok());
+    }
 }

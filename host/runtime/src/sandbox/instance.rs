@@ -424,7 +424,7 @@ impl Instance {
                     .into());
             }
         }
-        let mut report: Report = match serde_json::from_str(&batch.report) {
+        let mut report = match Report::read(&batch.report) {
             Ok(report) => report,
             Err(error) => {
                 return Err(self

@@ -1,4 +1,5 @@
-//! Memory, tables and instances of one store: an aggregate limit, and the peak for the ledger.
+//! Memory, tables and instances of one store: limits on all memories and on all tables together, and the peak for the
+//! ledger.
 
 use crate::Limits;
 use crate::limits::{Limit, Spending};
@@ -43,6 +44,7 @@ pub(crate) struct Limiter {
     table_limit: usize,
     count_limit: usize,
     memory: usize,
+    tables: usize,
     pub(crate) memory_peak: usize,
     /// The last growth that was refused, in words: what a trap report needs to explain an allocation failure.
     pub(crate) refused: Option<String>,
@@ -56,6 +58,7 @@ impl Limiter {
             table_limit: limits.table_elements,
             count_limit: limits.instances,
             memory: 0,
+            tables: 0,
             memory_peak: 0,
             refused: None,
         }
@@ -85,18 +88,20 @@ impl ResourceLimiter for Limiter {
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > self.table_limit {
+        let total = (self.tables - current.min(self.tables)).saturating_add(desired);
+        if total > self.table_limit {
             self.refused = Some(format!(
-                "table: {desired} elements wanted, {} allowed",
+                "table: {total} elements wanted, {} allowed",
                 self.table_limit
             ));
             return Ok(false);
         }
-        self.spending.note(Limit::TableElements, desired as u64);
+        self.tables = total;
+        self.spending.note(Limit::TableElements, total as u64);
         Ok(true)
     }
 
@@ -110,5 +115,31 @@ impl ResourceLimiter for Limiter {
 
     fn memories(&self) -> usize {
         self.count_limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_memories_and_all_tables_count_together() {
+        let limits = Limits {
+            memory_bytes: 100,
+            table_elements: 10,
+            ..Limits::default()
+        };
+        let spending = Arc::new(Spending::default());
+        let mut limiter = Limiter::new(&limits, Arc::clone(&spending));
+        assert!(limiter.memory_growing(0, 60, None).unwrap());
+        assert!(!limiter.memory_growing(0, 41, None).unwrap());
+        assert!(limiter.memory_growing(60, 100, None).unwrap());
+        assert!(limiter.table_growing(0, 6, None).unwrap());
+        assert!(!limiter.table_growing(0, 5, None).unwrap());
+        assert!(limiter.table_growing(0, 4, None).unwrap());
+        let refused = limiter.refused.unwrap();
+        assert_eq!(refused, "table: 11 elements wanted, 10 allowed");
+        assert_eq!(spending.peak(Limit::MemoryBytes), 100);
+        assert_eq!(spending.peak(Limit::TableElements), 10);
     }
 }

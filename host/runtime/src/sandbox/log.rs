@@ -3,7 +3,7 @@
 use super::bindings::interflow::connector::log::{Host, Level};
 use super::state::State;
 use crate::Limits;
-use crate::limits::Limit;
+use crate::limits::{Limit, Spending};
 use std::sync::Arc;
 
 /// One line of a plugin.
@@ -21,6 +21,9 @@ pub(crate) type Listener = Arc<dyn Fn(LogLine) + Send + Sync>;
 pub(crate) struct Log {
     listener: Listener,
     lines_left: u32,
+    /// Of the run, all its instances together.
+    run_lines: u64,
+    spending: Arc<Spending>,
     line_bytes: usize,
     lines_per_call: u32,
     dropped_in_call: u64,
@@ -28,10 +31,12 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn new(listener: Listener, limits: &Limits) -> Self {
+    pub(crate) fn new(listener: Listener, limits: &Limits, spending: Arc<Spending>) -> Self {
         Self {
             listener,
             lines_left: limits.log_lines,
+            run_lines: u64::from(limits.run_log_lines),
+            spending,
             lines_per_call: limits.log_lines,
             line_bytes: limits.log_line_bytes,
             dropped_in_call: 0,
@@ -56,12 +61,14 @@ impl Host for State {
         self.spending
             .note(Limit::LogLineBytes, message.len() as u64);
         let log = &mut self.log;
-        if log.lines_left == 0 {
+        let in_run = log.spending.peak(Limit::RunLogLines);
+        if log.lines_left == 0 || in_run >= log.run_lines {
             log.dropped_in_call += 1;
             log.dropped += 1;
             return Ok(());
         }
         log.lines_left -= 1;
+        log.spending.note(Limit::RunLogLines, in_run + 1);
         let message = self.redactor.line(&message, log.line_bytes);
         (log.listener)(LogLine { level, message });
         Ok(())

@@ -73,7 +73,7 @@ impl State {
                 limit_ticks: u64::try_from(limits.call_cpu.as_nanos() / tick.as_nanos().max(1))
                     .unwrap_or(u64::MAX),
             },
-            log: Log::new(session.log, limits),
+            log: Log::new(session.log, limits, Arc::clone(&spending)),
             cache: Cache::new(session.cache, limits),
             sink: Sink::new(limits),
             clock,
