@@ -15,9 +15,11 @@ const SECRET: [HeaderName; 6] = [
     header::PROXY_AUTHENTICATE,
 ];
 
-/// With these, a server may take a request for another method, path or body than stand in it.
-const REWRITING: [&str; 6] = [
+/// With these, a server may take a request for another method, host, path or body than stand in it.
+const REWRITING: [&str; 8] = [
     "content-encoding",
+    "forwarded",
+    "x-forwarded-host",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
