@@ -60,7 +60,7 @@ pub fn forged(name: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 /// A component with nothing in it but the module of `compile_bomb.wat`, multiplied: its function `functions` times, with
-/// `locals` local variables in each, and its step `steps` times. A step is 35 bytes long.
+/// `locals` local variables in each, and its step `steps` times. A step is 42 bytes long.
 ///
 /// # Errors
 /// If the file is not what it was.
@@ -80,6 +80,8 @@ pub fn compile_bomb(functions: usize, locals: usize, steps: usize) -> anyhow::Re
     let mut declared = leb(functions);
     declared.resize(declared.len() + functions, 0);
     section(3, &declared, &mut module);
+    // One memory, of at least one page.
+    section(5, &[1, 0, 1], &mut module);
     let mut code = leb(functions);
     for _ in 0..functions {
         code.extend(leb(body.len()));
