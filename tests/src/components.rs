@@ -49,27 +49,6 @@ pub fn endless() -> anyhow::Result<Vec<u8>> {
     })
 }
 
-/// The same in which every function is large: `groups` multiplications each, over locals that are all alive.
-///
-/// # Errors
-/// If the contract cannot be encoded.
-pub fn compile_bomb(groups: usize) -> anyhow::Result<Vec<u8>> {
-    // The parameters of a function come first, twenty at most here.
-    const FIRST: usize = 20;
-    const USED: usize = 80;
-    // One group of a hundred locals of type i64.
-    let mut body = vec![0x01, 100, 0x7e];
-    for place in 0..groups {
-        let local = |step: usize| u8::try_from(FIRST + (place * step + step) % USED).unwrap_or(0);
-        // local.get, local.get, i64.mul, local.set
-        body.extend([0x20, local(7), 0x20, local(13), 0x7e, 0x21, local(1)]);
-        // i32.const 0, local.get, i64.store: what nobody reads is not compiled.
-        body.extend([0x41, 0x00, 0x20, local(1), 0x37, 0x03, 0x00]);
-    }
-    body.extend([0x00, 0x0b]);
-    of_contract(CONTRACT, |module| with_bodies(&module, &body))
-}
-
 fn of_contract(contract: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let mut resolve = Resolve::default();
     resolve.push_str("sockets.wit", SOCKETS)?;
@@ -139,7 +118,7 @@ fn with_bodies(module: &[u8], body: &[u8]) -> Vec<u8> {
 }
 
 /// A number as WebAssembly writes it, and the place behind it.
-fn number(bytes: &[u8], mut at: usize) -> (usize, usize) {
+pub(crate) fn number(bytes: &[u8], mut at: usize) -> (usize, usize) {
     let (mut value, mut shift) = (0, 0);
     loop {
         let byte = bytes[at];
@@ -152,7 +131,8 @@ fn number(bytes: &[u8], mut at: usize) -> (usize, usize) {
     }
 }
 
-fn leb(mut value: usize) -> Vec<u8> {
+/// A number as WebAssembly writes it.
+pub(crate) fn leb(mut value: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
         let low = u8::try_from(value & 0x7f).unwrap_or(0);

@@ -1,9 +1,11 @@
-//! Hostile plugins: each attack runs beside a connector that means well, on one host, and is followed by a run in which it
-//! behaves. Whatever the attack does, [`Attack::run`] asserts that both of these succeed, so that no test can forget it.
+//! Hostile plugins: each attack runs beside a connector that means well, on one host, which runs once more after it; then
+//! the attacked one runs again and behaves. An attack on a vendor has a second neighbour, with the same origin and account,
+//! which shares its quota. Whatever the attack does, [`Attack::run`] asserts that all of these succeed, so that no test can
+//! forget it.
 
 mod forged;
 
-pub use forged::{connector, module_bomb};
+pub use forged::{compile_bomb, forged};
 
 use crate::{acme_component, compiled};
 use connector_runtime::egress::Upstream;
@@ -20,6 +22,8 @@ use std::time::Duration;
 
 /// The origin that the attacked connector is granted.
 pub const ORIGIN: &str = "https://hostile.example.test";
+
+const TOKEN: &str = "s3cret-token";
 
 /// Longer than a connector is held back after its first run of strikes.
 const HELD_BACK: Duration = Duration::from_secs(301);
@@ -44,21 +48,43 @@ pub fn component(name: &str) -> &'static Path {
 
 /// The settings of a hostile plugin.
 pub fn settings(attack: bool) -> Value {
-    json!({"url": ORIGIN, "token_name": "demo", "token": "s3cret-token", "attack": attack})
+    json!({"url": ORIGIN, "token_name": "demo", "token": TOKEN, "attack": attack})
 }
 
-/// The example connector with one asset to collect, on the host of `bench`.
-async fn neighbour(bench: &Bench) -> Bench {
-    let asset = r#"[{"id": "a1", "seen_ms": 1772440877000}]"#;
-    well(
-        Bench::of(acme_component())
-            .named("acme", "neighbour")
-            .beside(bench)
-            .settings(json!({"url": "https://acme-scanner.example.test", "token_name": "demo", "token": "other-token"}))
-            .upstream(Script::new().answer(200, &[], asset))
-            .open()
-            .await,
-    )
+/// A connector that means well, beside the one that is attacked: the example connector, with one asset to collect in each
+/// of two runs.
+struct Neighbour {
+    who: &'static str,
+    bench: Bench,
+    runs: usize,
+}
+
+impl Neighbour {
+    async fn open(who: &'static str, host: &Bench, url: &str, token: &str) -> Self {
+        let asset = r#"[{"id": "a1", "seen_ms": 1772440877000}]"#;
+        let script = Script::new()
+            .answer(200, &[], asset)
+            .answer(200, &[], asset);
+        let settings = json!({"url": url, "token_name": "demo", "token": token});
+        let bench = Bench::of(acme_component())
+            .named("acme", who)
+            .beside(host)
+            .settings(settings)
+            .upstream(script);
+        Self {
+            who,
+            bench: well(bench.open().await),
+            runs: 0,
+        }
+    }
+
+    /// # Panics
+    /// If its run is not done with its one record.
+    async fn run(&mut self) {
+        let ledger = well(self.bench.collect().await);
+        self.runs += 1;
+        succeeded(self.who, &self.bench, &ledger, self.runs);
+    }
 }
 
 #[expect(clippy::panic, reason = "the host itself failed, and the test with it")]
@@ -87,6 +113,7 @@ pub struct Attack {
     >,
     clock: connector_runtime::Clock,
     time_passes: bool,
+    has_vendor: bool,
 }
 
 impl Attack {
@@ -98,6 +125,7 @@ impl Attack {
             upstream: Box::new(|bench| bench.upstream(Script::new())),
             clock: connector_runtime::Clock::simulated(connector_runtime::testing::DEFAULT_NOW_MS),
             time_passes: false,
+            has_vendor: false,
         }
     }
 
@@ -112,6 +140,7 @@ impl Attack {
     #[must_use]
     pub fn against(mut self, upstream: impl Upstream + 'static) -> Self {
         self.upstream = Box::new(|bench| bench.upstream(upstream));
+        self.has_vendor = true;
         self
     }
 
@@ -138,14 +167,21 @@ impl Attack {
         well((self.upstream)(bench).open().await)
     }
 
-    /// Makes it, beside a connector that means well; lets the same connector run once more, without the attack.
+    /// Makes it, beside connectors that mean well; lets these run once more, and then the same connector, without the attack.
     ///
     /// # Panics
-    /// If either of those runs is not done with its one record.
+    /// If any of those runs is not done with its one record.
     pub async fn run(self) -> Attacked {
         let (clock, time_passes) = (self.clock.clone(), self.time_passes);
+        let has_vendor = self.has_vendor;
         let mut bench = self.open().await;
-        let mut neighbour = neighbour(&bench).await;
+        let elsewhere = "https://acme-scanner.example.test";
+        let mut neighbours =
+            vec![Neighbour::open("neighbour", &bench, elsewhere, "other-token").await];
+        if has_vendor {
+            // As the attacked one has it in `settings`: one account, one quota.
+            neighbours.push(Neighbour::open("flatmate", &bench, ORIGIN, TOKEN).await);
+        }
         let passing = async {
             if !time_passes {
                 std::future::pending::<()>().await;
@@ -155,12 +191,16 @@ impl Attack {
                 clock.sleep(Duration::from_secs(1)).await;
             }
         };
-        let both = async { tokio::join!(bench.collect(), neighbour.collect()) };
-        let (ledger, beside) = tokio::select! {
+        let beside = futures_util::future::join_all(neighbours.iter_mut().map(Neighbour::run));
+        let both = async { tokio::join!(bench.collect(), beside) };
+        let (ledger, _) = tokio::select! {
             done = both => done,
             never = passing => never,
         };
-        succeeded("the run beside", &neighbour, &well(beside), 1);
+        // Those beside it may have ended before the harm was done.
+        for neighbour in &mut neighbours {
+            neighbour.run().await;
+        }
         let attacked = Attacked {
             ledger: well(ledger),
             records: well(bench.records()),

@@ -56,6 +56,15 @@ impl SimProcess {
         })
     }
 
+    /// One of twenty hosts with three detections each, and these further options: [`Site::collect`] finds 60 records there.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn small(program: impl AsRef<OsStr>, options: &[&str]) -> std::io::Result<Self> {
+        let size = ["--hosts", "20", "--detections", "3"];
+        Self::start(program, &[&size, options].concat())
+    }
+
     /// Waits for the simulator to log one more request.
     ///
     /// # Errors
@@ -218,6 +227,20 @@ impl Site {
     /// If it cannot be started.
     pub fn run(&self, arguments: &[&str]) -> std::io::Result<Output> {
         self.command(arguments).output()
+    }
+
+    /// Collects once, and says how many records the index `scans` has then.
+    ///
+    /// # Errors
+    /// If the run or the export fails, with what it said.
+    pub fn collect(&self) -> std::io::Result<usize> {
+        let output = self.run(&["collect", "qualys.toml"])?;
+        if !output.status.success() {
+            return Err(std::io::Error::other(
+                String::from_utf8_lossy(&output.stdout).into_owned(),
+            ));
+        }
+        Ok(self.export("scans")?.len())
     }
 
     /// The exported records of an index.

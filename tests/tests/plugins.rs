@@ -4,7 +4,7 @@
 
 use connector_runtime::egress::{QuotaBook, Upstream, UpstreamError, body_of};
 use connector_runtime::journal::Journal;
-use connector_runtime::plugins::{AcceptedGrants, Changes, Directory, Plugin, Trust};
+use connector_runtime::plugins::{AcceptedGrants, Changes, Directory, Plugin, Refusals, Trust};
 use connector_runtime::runs::{
     self, Connector, Identity, RunError, RunOptions, RunOutcome, StartError,
 };
@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, OnceLock};
 use tests::components::{self, SigningKey};
+use tests::hostile::compile_bomb;
 use tests::process::{SimProcess, Site};
 
 const HOST: &str = env!("CARGO_BIN_EXE_host-under-test");
@@ -98,6 +99,17 @@ impl Place {
         entries.iter().find(named).unwrap().clone()
     }
 
+    /// What was noted of files that were refused, with the places of the notes.
+    fn refusals(&self) -> Vec<(PathBuf, String)> {
+        let Ok(notes) = std::fs::read_dir(self.path().join("compiled/refusals")) else {
+            return Vec::new();
+        };
+        notes
+            .map(|note| note.unwrap().path())
+            .map(|path| (path.clone(), std::fs::read_to_string(path).unwrap()))
+            .collect()
+    }
+
     fn refused(&self, name: &str) -> String {
         let entry = self.listed(name);
         entry["refused"].as_str().unwrap_or_default().to_owned()
@@ -106,20 +118,7 @@ impl Place {
 
 #[test]
 fn every_file_is_listed_with_its_verdict_and_the_good_ones_work() {
-    let sim = SimProcess::start(
-        SIM,
-        &[
-            "--hosts",
-            "20",
-            "--detections",
-            "3",
-            "--user",
-            "demo",
-            "--password",
-            "demo",
-        ],
-    )
-    .unwrap();
+    let sim = SimProcess::small(SIM, &[]).unwrap();
     let site = Site::new(HOST, &sim.address, "").unwrap();
     let plugins = site.path().join("plugins");
     let put = |name: &str, bytes: &[u8]| std::fs::write(plugins.join(name), bytes).unwrap();
@@ -213,13 +212,7 @@ fn every_file_is_listed_with_its_verdict_and_the_good_ones_work() {
         "  asks for GET /assets; a credential from /token_name and /token"
     );
 
-    let output = site.run(&["collect", "qualys.toml"]).unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
-    assert_eq!(site.export("scans").unwrap().len(), 60);
+    assert_eq!(site.collect().unwrap(), 60);
 }
 
 #[test]
@@ -238,11 +231,84 @@ fn a_file_that_never_answers_is_skipped_in_bounded_time() {
     assert_eq!(place.listed("acme.wasm")["refused"], Value::Null);
 }
 
+/// Says the notes' sentences in other words, which no look at a file could come to.
+fn reword(notes: &[(PathBuf, String)], old: &str, new: &str) {
+    for (path, text) in notes {
+        assert!(text.contains(old), "{text}");
+        std::fs::write(path, text.replace(old, new)).unwrap();
+    }
+}
+
+#[test]
+fn what_a_file_was_refused_for_is_said_again_without_another_look() {
+    let place = Place::new();
+    let limits = "[limits]\ncall_cpu_seconds = 1\n";
+    place.write("host.toml", limits);
+    place.plugin("endless.wasm", components::endless().unwrap());
+    let found = place.refused("endless.wasm");
+    assert!(found.contains("its `describe` failed"), "{found}");
+    let notes = place.refusals();
+    assert_eq!(notes.len(), 1);
+    assert_eq!(place.refused("endless.wasm"), found);
+
+    // Only the note says this: whoever ran `describe` would find the other sentence.
+    reword(&notes, "its `describe` failed", "its `describe` is noted");
+    let noted = found.replace("its `describe` failed", "its `describe` is noted");
+    assert_eq!(place.refused("endless.wasm"), noted);
+    assert_ne!(place.listed("endless.wasm")["imports"], json!([]));
+    assert_eq!(place.collect(), Some(2), "no plugin of this type");
+    place.plugin("renamed.wasm", components::endless().unwrap());
+    assert_eq!(
+        place.refused("renamed.wasm"),
+        noted.replace("endless.wasm", "renamed.wasm")
+    );
+
+    // Other limits ask another question, and so does an operator.
+    place.write("host.toml", format!("{limits}batch_items = 500\n"));
+    std::fs::remove_file(place.path().join("plugins/renamed.wasm")).unwrap();
+    assert_eq!(place.refused("endless.wasm"), found);
+    assert_eq!(place.refusals().len(), 2);
+    place.write("host.toml", limits);
+    assert_eq!(place.refused("endless.wasm"), noted);
+    let (exit, document) = place.ask(&["plugins", "list", "--recheck"]);
+    assert_eq!(exit, Some(0));
+    assert_eq!(document["plugins"][0]["refused"], json!(found));
+    assert_eq!(place.refused("endless.wasm"), found);
+    assert_eq!(place.refusals().len(), 2);
+}
+
+#[tokio::test]
+async fn what_the_engine_refused_starts_no_child_again() {
+    let place = Place::new();
+    let path = place.plugin("half.wasm", &acme()[..acme().len() / 2]);
+    let found = place.refused("half.wasm");
+    assert!(found.contains("is not a WebAssembly component"), "{found}");
+    let compiled = place.path().join("compiled");
+    let engine = Engine::new(Some(&compiled), Limits::default(), Clock::system())
+        .unwrap()
+        .with_compiler(nobody());
+    let look = async |refusals: Refusals| {
+        let (trust, accepted) = (Trust::default(), AcceptedGrants::default());
+        let plugins = path.parent().unwrap();
+        let looked = Directory::open_with_refusals(&engine, plugins, trust, &accepted, refusals);
+        let directory = looked.await.unwrap();
+        directory.listings()[0].refused.clone().unwrap()
+    };
+    let refusals = Refusals::kept_in(compiled.join("refusals"));
+    assert_eq!(look(refusals.clone()).await, found);
+    let tried = look(refusals.clone().rechecked()).await;
+    assert!(tried.contains("could not be started"), "{tried}");
+    // That was the host's fault, so it is no note.
+    assert_eq!(place.refusals(), []);
+}
+
 #[test]
 fn a_component_that_takes_too_much_to_compile_costs_a_child_and_is_remembered() {
     let place = Place::new();
     place.plugin("acme.wasm", acme());
-    let bomb = components::compile_bomb(120_000).unwrap();
+    // As large as a plugin may be. It takes some twenty-five times the second of CPU time that it gets below: no machine is
+    // so much faster.
+    let bomb = compile_bomb(10, 100, 75_000).unwrap();
     place.plugin("bomb.wasm", &bomb);
     place.write("host.toml", "[limits]\ncompile_memory_mib = 64\n");
     let memory = place.refused("bomb.wasm");
@@ -261,18 +327,22 @@ fn a_component_that_takes_too_much_to_compile_costs_a_child_and_is_remembered() 
     );
     assert_eq!(place.listed("bomb.wasm")["sha256"], hex(&bomb));
     // Both are noted, so nobody tries again under the same limits.
-    let notes = std::fs::read_dir(place.path().join("compiled/notes")).unwrap();
-    let of_bomb = notes
-        .filter(|note| {
-            note.as_ref()
-                .unwrap()
-                .file_name()
-                .to_str()
-                .unwrap()
-                .starts_with(&hex(&bomb))
-        })
-        .count();
-    assert_eq!(of_bomb, 2);
+    let notes = place.refusals();
+    let of_bomb = |path: &Path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.starts_with(&hex(&bomb))
+    };
+    assert_eq!(notes.len(), 2);
+    assert!(notes.iter().all(|(path, _)| of_bomb(path)));
+    let of_time: Vec<_> = notes
+        .into_iter()
+        .filter(|(_, text)| text.contains("CPU time"))
+        .collect();
+    reword(&of_time, "CPU time", "noted time");
+    assert_eq!(
+        place.refused("bomb.wasm"),
+        time.replace("CPU time", "noted time")
+    );
     assert_eq!(place.listed("acme.wasm")["refused"], Value::Null);
 }
 
@@ -425,6 +495,11 @@ fn a_replaced_plugin_that_asks_for_more_runs_nothing_until_that_is_accepted() {
     assert_eq!(place.collect(), Some(1), "the same grant");
 
     place.plugin("acme.wasm", greedy());
+    let digest = hex(&greedy());
+    let accept = format!(
+        "connector-host plugins accept acme-scanner --sha256 {}",
+        &digest[..12]
+    );
     for command in ["test", "collect"] {
         let (exit, document) = place.ask(&[command, "acme.toml"]);
         assert_eq!(
@@ -434,8 +509,7 @@ fn a_replaced_plugin_that_asks_for_more_runs_nothing_until_that_is_accepted() {
         );
         let message = document["error"]["message"].as_str().unwrap();
         assert!(
-            message.contains("requests assets: GET /secret")
-                && message.contains("connector-host plugins accept acme-scanner"),
+            message.contains("requests assets: GET /secret") && message.contains(&accept),
             "{message}"
         );
     }
@@ -448,7 +522,7 @@ fn a_replaced_plugin_that_asks_for_more_runs_nothing_until_that_is_accepted() {
     );
     let text = String::from_utf8(place.run(&["plugins", "list"]).stdout).unwrap();
     assert!(
-        text.contains("suspended: asks for more than was accepted"),
+        text.contains("suspended: asks for more than was accepted") && text.contains(&accept),
         "{text}"
     );
 
@@ -460,6 +534,43 @@ fn a_replaced_plugin_that_asks_for_more_runs_nothing_until_that_is_accepted() {
     // What was accepted before is not, any more.
     place.plugin("acme.wasm", acme());
     assert_eq!(place.ask(&["test", "acme.toml"]).0, Some(2));
+}
+
+#[test]
+fn a_file_that_took_the_place_of_the_one_that_was_read_is_not_accepted() {
+    let place = Place::new();
+    place.plugin("acme.wasm", acme());
+    assert_eq!(place.collect(), Some(1));
+    place.plugin("acme.wasm", greedy());
+    let suspended = place.listed("acme.wasm")["suspended"].clone();
+    let (_, command) = suspended.as_str().unwrap().split_once('`').unwrap();
+    let (command, _) = command.split_once('`').unwrap();
+    let command: Vec<&str> = command.split(' ').skip(1).collect();
+
+    // Between the look and the word, somebody puts another file there.
+    let other = components::patched(acme(), r#""path": "/assets""#, r#""path": "/admins""#);
+    place.plugin("acme.wasm", &other);
+    let (exit, document) = place.ask(&command);
+    assert_eq!(
+        (exit, &document["error"]["code"]),
+        (Some(2), &json!("usage")),
+        "{document}"
+    );
+    let message = document["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains(&hex(&other)) && message.contains("Nothing was accepted"),
+        "{message}"
+    );
+    assert_ne!(place.listed("acme.wasm")["suspended"], Value::Null);
+
+    place.plugin("acme.wasm", greedy());
+    let (exit, accepted) = place.ask(&command);
+    assert_eq!(exit, Some(0), "{accepted}");
+    assert_eq!(accepted["sha256"], hex(&greedy()));
+    assert_eq!(place.listed("acme.wasm")["suspended"], Value::Null);
+    let whole = hex(&greedy());
+    let again = ["plugins", "accept", "acme-scanner", "--sha256", &whole];
+    assert_eq!(place.ask(&again).0, Some(0));
 }
 
 #[test]

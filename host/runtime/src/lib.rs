@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+mod digest;
 pub mod egress;
 pub mod interflow;
 pub mod journal;

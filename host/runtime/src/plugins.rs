@@ -4,24 +4,26 @@
 //! checked before anything is compiled. Imports are compared with [`imports::OFFERED`] before anything is linked, so a
 //! plugin that wants more is refused with a sentence that names the import. One bad file is listed and skipped, never fatal;
 //! one that is replaced while it runs does not disturb the run; one that asks for more than was accepted runs no connector.
+//! What a file was refused for is noted ([`Refusals`]), so that finding it out delays one command and not every one.
 
 mod directory;
 mod error;
 pub mod grant;
 pub mod imports;
 mod listing;
+mod refusals;
 mod trust;
 
 pub use directory::{Changes, Directory};
 pub use error::PluginError;
 pub use grant::{AcceptedGrants, GrantRequest, Suspension};
 pub use listing::Listing;
+pub use refusals::Refusals;
 pub use trust::{Pin, PublicKey, Trust, TrustError};
 
+use crate::digest::{hex, sha256};
 use crate::manifest::Manifest;
-use crate::sandbox::{CompileError, Engine, Prepared};
-use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
+use crate::sandbox::{CompileError, Engine, FaultKind, Prepared};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -89,7 +91,7 @@ impl Found {
 
     fn of(path: PathBuf, bytes: Vec<u8>) -> Self {
         Self {
-            sha256: hex(&Sha256::digest(&bytes)),
+            sha256: sha256(&bytes),
             path,
             bytes,
         }
@@ -179,7 +181,11 @@ impl Plugin {
             Ok(text) => text,
             Err(error) => {
                 let message = error.to_string().trim_end_matches('.').to_owned();
-                return Err(PluginError::Describe { path, message });
+                return Err(PluginError::Describe {
+                    path,
+                    message,
+                    by_host: error.kind == FaultKind::Host,
+                });
             }
         };
         let limit = engine.limits().manifest_bytes;
@@ -188,7 +194,11 @@ impl Plugin {
                 "it returned a manifest of {} bytes, and at most {limit} are allowed",
                 text.len()
             );
-            return Err(PluginError::Describe { path, message });
+            return Err(PluginError::Describe {
+                path,
+                message,
+                by_host: false,
+            });
         }
         let manifest = match Manifest::parse(&text) {
             Ok(manifest) => manifest,
@@ -224,14 +234,6 @@ impl Plugin {
             prepared: self.prepared.clone(),
         }
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn shorten(text: &str) -> String {

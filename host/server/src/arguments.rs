@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// The variable that sets the log's level.
 pub(crate) const LOG_VARIABLE: &str = "CONNECTOR_HOST_LOG";
+/// So many digits of a SHA-256 `plugins list` shows; with fewer, another file could be made to fit.
+const SHORTEST_DIGEST: usize = 12;
 /// Longer than anybody means.
 const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -124,7 +126,11 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginsCommand {
     /// List the files of the plugin directory, each with its verdict
-    List,
+    List {
+        /// Look again at files that were refused before, instead of saying what was noted then
+        #[arg(long)]
+        recheck: bool,
+    },
     /// Show what one plugin says about itself and what it asks for
     Inspect {
         /// The component
@@ -136,6 +142,9 @@ pub(crate) enum PluginsCommand {
         /// The plugin's id, as `plugins list` shows it under TYPE
         #[arg(value_name = "NAME")]
         plugin: String,
+        /// Only if its file has this SHA-256, or one that begins so; 12 digits or more, as `plugins list` shows them
+        #[arg(long, value_name = "HEX", value_parser = digest)]
+        sha256: Option<String>,
     },
 }
 
@@ -189,6 +198,19 @@ fn wait(text: &str) -> Result<Duration, String> {
         );
     }
     Ok(wait)
+}
+
+/// A SHA-256 or its first digits, in lower case.
+fn digest(text: &str) -> Result<String, String> {
+    if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err("a SHA-256 is written in hexadecimal digits".into());
+    }
+    if !(SHORTEST_DIGEST..=64).contains(&text.len()) {
+        return Err(format!(
+            "{SHORTEST_DIGEST} to 64 digits are needed; `plugins list` shows {SHORTEST_DIGEST}, `plugins list --json` all"
+        ));
+    }
+    Ok(text.to_ascii_lowercase())
 }
 
 /// The command line was not understood, or asked for help.
@@ -284,6 +306,22 @@ mod tests {
         for refused in ["90", "-5m", "31d", "800h", "soon"] {
             let line = format!("connector-host collect a.toml --max-wait={refused}");
             assert!(read(&line).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_named_by_twelve_digits_or_more() {
+        let digits = |text: &str| {
+            let line = format!("connector-host plugins accept acme-scanner --sha256 {text}");
+            match read(&line).ok()?.command {
+                Command::Plugins(PluginsCommand::Accept { sha256, .. }) => sha256,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(digits("CC6379900C72").as_deref(), Some("cc6379900c72"));
+        assert_eq!(digits(&"a".repeat(64)), Some("a".repeat(64)));
+        for refused in ["cc6379900c7", "cc6379900c7x", &"a".repeat(65)] {
+            assert_eq!(digits(refused), None, "{refused}");
         }
     }
 

@@ -19,7 +19,7 @@ use crate::secrets;
 use connector_runtime::Clock;
 use connector_runtime::egress::{NetworkUpstream, QuotaBook};
 use connector_runtime::journal::{Journal, JournalError};
-use connector_runtime::plugins::{AcceptedGrants, Directory, Plugin};
+use connector_runtime::plugins::{AcceptedGrants, Directory, Plugin, Refusals};
 use connector_runtime::runs::{Connector, Identity};
 use connector_runtime::sandbox::Engine;
 use connector_runtime::settings::Settings;
@@ -134,14 +134,40 @@ impl Host {
     /// # Errors
     /// If the directory cannot be read.
     pub(crate) async fn plugins(&self, accepted: &AcceptedGrants) -> Result<Directory, Failure> {
+        self.directory(accepted, self.refusals()).await
+    }
+
+    /// Like [`Host::plugins`]; files that were refused before are looked at again.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub(crate) async fn plugins_rechecked(
+        &self,
+        accepted: &AcceptedGrants,
+    ) -> Result<Directory, Failure> {
+        let refusals = self.refusals().rechecked();
+        self.directory(accepted, refusals).await
+    }
+
+    /// What other commands of this data directory have refused.
+    fn refusals(&self) -> Refusals {
+        Refusals::kept_in(self.data.join("compiled").join("refusals"))
+    }
+
+    async fn directory(
+        &self,
+        accepted: &AcceptedGrants,
+        refusals: Refusals,
+    ) -> Result<Directory, Failure> {
         if !self.plugins_are_named && !self.plugins.exists() {
             return Ok(Directory::default());
         }
-        Directory::open(
+        Directory::open_with_refusals(
             &self.engine,
             &self.plugins,
             self.config.trust.clone(),
             accepted,
+            refusals,
         )
         .await
         .map_err(Failure::Plugins)

@@ -107,12 +107,14 @@ fn execute(arguments: &Arguments) -> Result<Answer, Failure> {
 async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answer, Failure> {
     let global = &arguments.global;
     match &arguments.command {
-        Command::Plugins(PluginsCommand::List) => commands::plugins::list(global).await,
+        Command::Plugins(PluginsCommand::List { recheck }) => {
+            commands::plugins::list(global, *recheck).await
+        }
         Command::Plugins(PluginsCommand::Inspect { file }) => {
             commands::plugins::inspect(global, file).await
         }
-        Command::Plugins(PluginsCommand::Accept { plugin }) => {
-            commands::plugins::accept(global, plugin).await
+        Command::Plugins(PluginsCommand::Accept { plugin, sha256 }) => {
+            commands::plugins::accept(global, plugin, sha256.as_deref()).await
         }
         Command::Test { definition } => commands::test::run(global, definition).await,
         Command::Collect(collect) => commands::collect::run(global, collect, screen).await,

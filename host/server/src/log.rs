@@ -18,7 +18,9 @@ pub(crate) fn start(arguments: &Arguments, screen: &MultiProgress) -> Result<(),
         .as_deref()
         .unwrap_or(match arguments.command {
             // The list itself says which files were refused, and why.
-            Command::Plugins(PluginsCommand::List) => "warn,connector_runtime::plugins=error",
+            Command::Plugins(PluginsCommand::List { .. }) => {
+                "warn,connector_runtime::plugins=error"
+            }
             _ => "warn",
         });
     let filter = EnvFilter::try_new(level).map_err(|error| {

@@ -5,7 +5,7 @@
 //! now) is refused, and what its path held before stays in use. Of several files with one id, the one stays that runs:
 //! the one taken up before, else the one that ran last under what was accepted, else the first by name.
 
-use super::{AcceptedGrants, Found, Listing, Plugin, PluginError, Suspension, Trust};
+use super::{AcceptedGrants, Found, Listing, Plugin, PluginError, Refusals, Suspension, Trust};
 use crate::sandbox::Engine;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub struct Directory {
     path: Option<PathBuf>,
     trust: Trust,
+    refusals: Option<Refusals>,
     files: Vec<File>,
     listings: Vec<Listing>,
     /// Those that were taken up, by the names of their files.
@@ -84,13 +85,41 @@ impl Directory {
         trust: Trust,
         accepted: &AcceptedGrants,
     ) -> Result<Self, PluginError> {
-        let mut loaded = Self {
+        let loaded = Self {
             path: Some(directory.to_owned()),
             trust,
             ..Self::default()
         };
-        loaded.reload(engine, accepted).await?;
-        Ok(loaded)
+        loaded.loaded(engine, accepted).await
+    }
+
+    /// Like [`Directory::open`], for a host that remembers what it refused: what stands in `refusals` is not looked at again.
+    ///
+    /// # Errors
+    /// Only if the directory itself cannot be read.
+    pub async fn open_with_refusals(
+        engine: &Engine,
+        directory: &Path,
+        trust: Trust,
+        accepted: &AcceptedGrants,
+        refusals: Refusals,
+    ) -> Result<Self, PluginError> {
+        let loaded = Self {
+            path: Some(directory.to_owned()),
+            trust,
+            refusals: Some(refusals),
+            ..Self::default()
+        };
+        loaded.loaded(engine, accepted).await
+    }
+
+    async fn loaded(
+        mut self,
+        engine: &Engine,
+        accepted: &AcceptedGrants,
+    ) -> Result<Self, PluginError> {
+        self.reload(engine, accepted).await?;
+        Ok(self)
     }
 
     /// Looks at the directory again and takes up what is new. Runs in progress keep the plugin that they began with.
@@ -126,9 +155,9 @@ impl Directory {
             };
             if file.listing.kept.is_none() {
                 file.listing.suspended = Some(format!(
-                    "asks for more than was accepted: {}. `plugins accept {}` accepts it.",
+                    "asks for more than was accepted: {}. `{}` accepts it.",
                     suspension.new.join("; "),
-                    suspension.plugin
+                    suspension.command()
                 ));
             }
             suspensions.push(suspension);
@@ -187,12 +216,32 @@ impl Directory {
                     listing.refused.clone().unwrap_or_default(),
                 ));
             }
-            None => Arc::new(Plugin::examine(engine, found, listing).await?),
+            None => Arc::new(self.examine_new(engine, found, listing).await?),
         };
         self.trust
             .of_id(&plugin.manifest.id, &plugin.sha256, signed)
             .map_err(untrusted)?;
         Ok(plugin)
+    }
+
+    /// Bytes that this directory has not held before; another process may have refused them.
+    async fn examine_new(
+        &self,
+        engine: &Engine,
+        found: Found,
+        listing: &mut Listing,
+    ) -> Result<Plugin, PluginError> {
+        let Some(refusals) = &self.refusals else {
+            return Plugin::examine(engine, found, listing).await;
+        };
+        if let Some(refused) = refusals.known(engine, &found.sha256, listing) {
+            return Err(refused);
+        }
+        let examined = Plugin::examine(engine, found, listing).await;
+        if let Err(error) = &examined {
+            refusals.note(engine, listing, error);
+        }
+        examined
     }
 
     /// What is known of these bytes from before: the plugin, or the refusal of this very file.

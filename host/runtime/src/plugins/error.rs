@@ -83,6 +83,8 @@ pub enum PluginError {
         path: PathBuf,
         /// The trap, in words.
         message: String,
+        /// It was the host that could not do its part; another time it may.
+        by_host: bool,
     },
     /// `describe` returned something unusable.
     #[error("{}: {source}. The file was skipped.", path.display())]
@@ -115,10 +117,10 @@ impl PluginError {
             | Self::Version { .. }
             | Self::Import { .. }
             | Self::Export { .. }
-            | Self::Describe { .. }
             | Self::Manifest { .. }
             | Self::Known(_) => true,
             Self::Compile { limit, .. } => *limit,
+            Self::Describe { by_host, .. } => !by_host,
             Self::Read { .. }
             | Self::TooLarge { .. }
             | Self::Untrusted { .. }

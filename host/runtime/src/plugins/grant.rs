@@ -221,14 +221,28 @@ fn is_looser(bucket: &Bucket, held: &Bucket) -> bool {
 /// A plugin asks for more than was accepted: none of its connectors runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error(
-    "plugin {plugin} asks for more than was accepted: {}. Nothing was sent. If it may have that, `connector-host plugins accept {plugin}` says so; if not, put the former file back",
-    .new.join("; ")
+    "plugin {plugin} asks for more than was accepted: {}. Nothing was sent. If it may have that, `{}` says so; if not, put the former file back",
+    .new.join("; "),
+    self.command()
 )]
 pub struct Suspension {
     /// Its id.
     pub plugin: String,
+    /// SHA-256 of the file that asks for it, 64 hex digits.
+    pub sha256: String,
     /// What is new, one phrase each.
     pub new: Vec<String>,
+}
+
+impl Suspension {
+    /// The command that accepts it: this file's request, and not that of one which lies there by then.
+    pub fn command(&self) -> String {
+        let digits = self.sha256.get(..12).unwrap_or(&self.sha256);
+        format!(
+            "connector-host plugins accept {} --sha256 {digits}",
+            self.plugin
+        )
+    }
 }
 
 /// What was accepted, by the plugins' ids.
@@ -270,6 +284,7 @@ impl AcceptedGrants {
         };
         (!new.is_empty()).then(|| Suspension {
             plugin: id.clone(),
+            sha256: plugin.sha256.clone(),
             new,
         })
     }

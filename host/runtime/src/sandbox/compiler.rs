@@ -2,17 +2,16 @@
 //!
 //! Promised: with a [`Compiler`], bytes that were never compiled before are compiled by a child that has limited its own
 //! CPU time and memory, that gets no variable of the host's environment, and that is ended when it takes too long by the
-//! clock. It leaves the code in the cache of the [`Engine`](super::Engine), which then loads it. That a digest was compiled,
-//! or which limit it broke, is noted beside the cache, so that neither is done twice; what the cache has dropped since is
-//! compiled in the host, as it has been shown to fit.
+//! clock. It leaves the code in the cache of the [`Engine`](super::Engine), which then loads it. That a digest was compiled is
+//! noted beside the cache; what the cache has dropped since is compiled in the host, as it has been shown to fit. What was
+//! refused is for others to note ([`crate::plugins::Refusals`]).
 //!
 //! Never here: running any of the compiled code, or a look at what the component says about itself.
 
 use super::engine::compiling_engine;
-use sha2::{Digest, Sha256};
+use crate::digest::sha256;
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::hash::{Hash, Hasher};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -63,7 +62,7 @@ pub(crate) enum CompileError {
     /// The engine says why.
     #[error("{0}")]
     Refused(String),
-    /// More than the limits allow.
+    /// More than the limits allow, of CPU time, of memory, or of time by the clock.
     #[error("{0}")]
     Limit(String),
     /// The child could not do its work.
@@ -202,15 +201,25 @@ impl Compilation {
         if status.code() == Some(REFUSED.into()) {
             return CompileError::Refused(said.to_owned());
         }
-        let time = || {
-            CompileError::Limit(format!(
-                "to compile it takes more than {} s of CPU time (`compile_seconds` in [limits])",
-                self.cpu.as_secs()
-            ))
-        };
+        if late {
+            return CompileError::Limit(format!(
+                "it was not compiled within {} s; it takes too much (`compile_seconds` in [limits]), or this machine was busy and `plugins list --recheck` tries once more",
+                (self.cpu * PATIENCE).as_secs()
+            ));
+        }
         match signal(status) {
-            Some(24) => return time(),
-            Some(9) if !late => return time(),
+            Some(24) => {
+                return CompileError::Limit(format!(
+                    "to compile it takes more than {} s of CPU time (`compile_seconds` in [limits])",
+                    self.cpu.as_secs()
+                ));
+            }
+            // Nothing of ours sends that, and the file may be good: a system that is short of memory does.
+            Some(9) => {
+                return CompileError::Child(
+                    "the process that compiles plugins was killed, as a system does that runs out of memory; the next command tries again".into(),
+                );
+            }
             // What the allocator does when it gets nothing; also the end of a stack.
             Some(6 | 11) => {
                 return CompileError::Limit(format!(
@@ -219,12 +228,6 @@ impl Compilation {
                 ));
             }
             _ => {}
-        }
-        if late {
-            return CompileError::Child(format!(
-                "it was not compiled within {} s; this machine is busy, or the file takes too much (`compile_seconds` in [limits])",
-                (self.cpu * PATIENCE).as_secs()
-            ));
         }
         let last = [said, errors]
             .into_iter()
@@ -280,7 +283,7 @@ fn signal(_: ExitStatus) -> Option<i32> {
     None
 }
 
-/// The notes beside a cache: which bytes were compiled within limits, and which broke them.
+/// The notes beside a cache: which bytes were compiled within limits.
 #[derive(Clone, Debug)]
 pub(super) struct Notes {
     folder: PathBuf,
@@ -301,33 +304,18 @@ impl Notes {
         task: &Compilation,
         bytes: &[u8],
     ) -> Result<(), CompileError> {
-        let name = name_of(engine, bytes);
-        let compiled = self.folder.join(&name);
+        let compiled = self.folder.join(name_of(engine, bytes));
         if compiled.exists() {
             return Ok(());
         }
-        // Under other limits it may be tried again.
-        let refused = self.folder.join(format!(
-            "{name}-{}-{}",
-            task.cpu.as_secs(),
-            task.memory_bytes
-        ));
-        if let Ok(reason) = std::fs::read_to_string(&refused) {
-            return Err(CompileError::Limit(reason));
-        }
-        let result = task.in_child(compiler, bytes);
-        let noted = match &result {
-            Ok(()) => std::fs::write(compiled, ""),
-            Err(CompileError::Limit(reason)) => std::fs::write(refused, reason),
-            Err(_) => Ok(()),
-        };
-        if let Err(error) = noted {
+        task.in_child(compiler, bytes)?;
+        if let Err(error) = std::fs::write(compiled, "") {
             tracing::warn!(
                 "{}: cannot be written ({error}); plugins are compiled again at the next start",
                 self.folder.display()
             );
         }
-        result
+        Ok(())
     }
 }
 
@@ -335,14 +323,7 @@ impl Notes {
 fn name_of(engine: &wasmtime::Engine, bytes: &[u8]) -> String {
     let mut options = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut options);
-    let digest = Sha256::digest(bytes);
-    let mut name = String::new();
-    for byte in digest {
-        // Writing to a String cannot fail.
-        let _ = write!(name, "{byte:02x}");
-    }
-    let _ = write!(name, "-{:016x}", options.finish());
-    name
+    format!("{}-{:016x}", sha256(bytes), options.finish())
 }
 
 #[cfg(test)]
@@ -381,13 +362,23 @@ mod tests {
         };
         let task = Compilation::new(folder.path(), Duration::from_millis(50), 64 << 20);
         let run = |script: &str| task.in_child(&shell(script), &[0; 1 << 20]).unwrap_err();
-        assert!(matches!(run("exec sleep 600"), CompileError::Child(_)));
+        let late = run("exec sleep 600");
+        assert!(
+            matches!(&late, CompileError::Limit(said) if said.contains("--recheck")),
+            "{late}"
+        );
         let task = Compilation::new(folder.path(), Duration::from_secs(60), 64 << 20);
         let run = |script: &str| task.in_child(&shell(script), &[0; 1 << 20]).unwrap_err();
         assert!(matches!(run("echo no; exit 1"), CompileError::Refused(said) if said == "no\n"));
         assert!(matches!(run("kill -XCPU $$"), CompileError::Limit(said) if said.contains("CPU")));
         assert!(
             matches!(run("kill -ABRT $$"), CompileError::Limit(said) if said.contains("64 MiB"))
+        );
+        // Whoever is short of memory kills, and not only the file that takes too much: that says nothing about the file.
+        let killed = run("kill -KILL $$");
+        assert!(
+            matches!(&killed, CompileError::Child(said) if said.contains("was killed")),
+            "{killed}"
         );
         let other = run("echo oh >&2; exit 101").to_string();
         assert!(other.contains("101") && other.ends_with("oh"), "{other}");

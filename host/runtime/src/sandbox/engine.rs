@@ -11,6 +11,8 @@ use super::instance::{Instance, Session};
 use super::state::{Own, State};
 use crate::limits::Limit;
 use crate::{Clock, Limits};
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,6 +171,17 @@ impl Engine {
     /// The clock that guests see.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Another one for whatever may change what becomes of a component: how its code is made, and what it may spend.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.engine
+            .precompile_compatibility_hash()
+            .hash(&mut hasher);
+        // Every limit, those of later versions included.
+        format!("{:?}", self.limits).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Compiles, or loads what was compiled before. Takes a while; not for a thread that serves others.

@@ -1,6 +1,7 @@
 //! `plugins accept NAME`: the word of whoever owns the data directory that a plugin may have what it asks for now.
 //!
-//! It says what is new before it says that it is accepted. Only who may write to the data directory can, and only while no
+//! It says what is new before it says that it is accepted. With `--sha256` it accepts what that one file asks for, which the
+//! owner has read, and not what has taken its place since. Only who may write to the data directory can, and only while no
 //! other process owns it.
 
 use crate::answer::Answer;
@@ -29,11 +30,15 @@ struct AcceptDocument<'a> {
     grant_sha256: String,
 }
 
-/// Accepts what a plugin asks for.
+/// Accepts what a plugin asks for; with `sha256` only if that is how the digest of its file begins.
 ///
 /// # Errors
-/// If there is no such plugin, or the data directory is somebody else's or in use.
-pub(crate) async fn accept(global: &Global, id: &str) -> Result<Answer, Failure> {
+/// If there is no such plugin, it is another file, or the data directory is somebody else's or in use.
+pub(crate) async fn accept(
+    global: &Global,
+    id: &str,
+    sha256: Option<&str>,
+) -> Result<Answer, Failure> {
     let host = Host::assemble(global)?;
     let journal = open(&host)?;
     let accepted = AcceptedGrants::read(&journal)?;
@@ -53,6 +58,13 @@ pub(crate) async fn accept(global: &Global, id: &str) -> Result<Answer, Failure>
             host.plugin_directory().display()
         )));
     };
+    if let Some(expected) = sha256.filter(|digits| !plugin.sha256.starts_with(digits)) {
+        return Err(Failure::Usage(format!(
+            "{}: is the plugin `{id}` with the SHA-256 {}, which does not begin with {expected}: it is not the file that was meant. Nothing was accepted; see with `plugins list` what this one asks for",
+            plugin.path.display(),
+            plugin.sha256
+        )));
+    }
     let before = accepted.of(id);
     let new = match (&before, directory.suspension(id)) {
         (_, Some(suspension)) => suspension.new.clone(),

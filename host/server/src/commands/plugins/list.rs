@@ -20,13 +20,18 @@ struct ListDocument<'a> {
     plugins: &'a [Listing],
 }
 
-/// Lists the plugin directory.
+/// Lists the plugin directory; with `recheck`, files that were refused before are looked at again.
 ///
 /// # Errors
 /// If the host cannot be put together, or the directory or the journal cannot be read; refused files are part of the list.
-pub(crate) async fn list(global: &Global) -> Result<Answer, Failure> {
+pub(crate) async fn list(global: &Global, recheck: bool) -> Result<Answer, Failure> {
     let host = Host::assemble(global)?;
-    let directory = host.plugins(&host.accepted_so_far()?).await?;
+    let accepted = host.accepted_so_far()?;
+    let directory = if recheck {
+        host.plugins_rechecked(&accepted).await?
+    } else {
+        host.plugins(&accepted).await?
+    };
     let place = host.plugin_directory();
     let text = describe(place, directory.listings());
     let document = ListDocument {

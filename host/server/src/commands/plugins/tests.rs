@@ -7,7 +7,9 @@ async fn a_bad_file_is_listed_with_its_reason() {
     std::fs::create_dir(&plugins).unwrap();
     std::fs::write(plugins.join("broken.wasm"), "not a component").unwrap();
     std::fs::write(plugins.join("notes.txt"), "not a plugin").unwrap();
-    let answer = list(&Global::of_data(directory.path())).await.unwrap();
+    let answer = list(&Global::of_data(directory.path()), false)
+        .await
+        .unwrap();
     assert_eq!(answer.exit, 0);
     let lines: Vec<_> = answer.text.lines().collect();
     assert_eq!(lines.len(), 2, "{}", answer.text);
@@ -25,7 +27,9 @@ async fn a_bad_file_is_listed_with_its_reason() {
 #[tokio::test]
 async fn an_empty_directory_says_where_to_put_a_plugin() {
     let directory = tempfile::tempdir().unwrap();
-    let answer = list(&Global::of_data(directory.path())).await.unwrap();
+    let answer = list(&Global::of_data(directory.path()), false)
+        .await
+        .unwrap();
     let place = directory.path().join("plugins");
     assert!(
         answer.text.contains(&place.display().to_string()),
