@@ -336,6 +336,30 @@ async fn a_response_that_is_never_read_is_not_read_ahead_and_is_closed() {
 }
 
 #[tokio::test]
+async fn time_is_not_the_vendors_because_a_response_was_once_looked_at() {
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let upstream = move |_: http::Request<Bytes>| {
+        let body = if first.swap(false, Ordering::Relaxed) {
+            let silent = futures_util::stream::pending::<Result<Frame<Bytes>, UpstreamError>>();
+            body_of(StreamBody::new(silent))
+        } else {
+            body_of(Full::new(Bytes::new()))
+        };
+        std::future::ready(Ok::<_, UpstreamError>(http::Response::new(body)))
+    };
+    let attack = Attack::by("stretches_time");
+    let clock = attack.clock();
+    let before = clock.elapsed();
+    let attacked = attack.against(upstream).run().await;
+    let late = "The plugin was stopped: one call may take 120 s, waiting for the vendor not counted (`call_seconds`).";
+    attacked.struck_out(Limit, [late; 3]);
+    // The first call's own 120 s beside the vendor's 120 s of silence, two calls without a silent vendor, two pauses of one
+    // and two seconds, and the time that it was held back.
+    let passed = clock.elapsed() - before;
+    assert_eq!(passed, Duration::from_secs(240 + 2 * 120 + 3 + 301));
+}
+
+#[tokio::test]
 async fn a_response_that_drips_for_ever_is_given_up() {
     let attack = Attack::by("reads_to_the_end");
     let clock = attack.clock();
