@@ -64,6 +64,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// A whole response, while the guest is reading (`egress::body`).
     pub total_timeout: Duration,
+    /// How long a response is kept that the guest does not read (`egress::body`).
+    pub unread_timeout: Duration,
     /// Items of one `emit` (`sandbox::sink`).
     pub emit_items: usize,
     /// Body of one item (`interflow::check`).
@@ -124,6 +126,7 @@ impl Default for Limits {
             first_byte_timeout: Duration::from_secs(300),
             idle_timeout: Duration::from_secs(120),
             total_timeout: Duration::from_secs(2 * 3600),
+            unread_timeout: Duration::from_secs(60),
             emit_items: 10_000,
             item_bytes: 16 * MIB,
             item_depth: 64,
