@@ -238,7 +238,6 @@ async fn a_form_without_end_is_not_sent_and_not_waited_for() {
     let script = Script::new();
     let attacked = Attack::by("huge_request")
         .against(script.clone())
-        .while_time_passes()
         .run()
         .await;
     assert_eq!(attacked.ledger.outcome, RunOutcome::Done);
@@ -252,6 +251,26 @@ async fn a_form_without_end_is_not_sent_and_not_waited_for() {
         "ErrorCode::HttpRequestBodySize(Some(1048576))"
     );
     assert!(script.requests().is_empty());
+}
+
+#[tokio::test]
+async fn forms_without_end_have_room_for_so_many_bytes_together_over_all_calls() {
+    let script = Script::new();
+    let attacked = Attack::by("holds_forms")
+        .against(script.clone())
+        .run()
+        .await;
+    attacked.came_to_nothing();
+    let saw = attacked.saw();
+    // 1 MiB for each of 8 connections.
+    assert_eq!(saw["first"], "6 held, 0 refused");
+    assert_eq!(saw["second"], "8 held, 4 refused");
+    assert_eq!(saw["refused"], "Some(ErrorCode::HttpRequestDenied)");
+    assert!(!saw.contains_key("odd"));
+    let traffic = &attacked.ledger.traffic;
+    assert_eq!((traffic.requests, traffic.denied), (0, 4));
+    let sentence = "a request was refused: with its body, those of the plugin's requests that are not answered yet would hold more than 8388608 bytes, which is the most they may (`request_kib` for each of `connections`)";
+    assert_eq!(traffic.denials, [sentence]);
 }
 
 #[tokio::test]
