@@ -86,7 +86,6 @@ pub struct Attack {
         ) -> connector_runtime::testing::BenchBuilder,
     >,
     clock: connector_runtime::Clock,
-    time_passes: bool,
 }
 
 impl Attack {
@@ -97,7 +96,6 @@ impl Attack {
             limits: Limits::default(),
             upstream: Box::new(|bench| bench.upstream(Script::new())),
             clock: connector_runtime::Clock::simulated(connector_runtime::testing::DEFAULT_NOW_MS),
-            time_passes: false,
         }
     }
 
@@ -112,13 +110,6 @@ impl Attack {
     #[must_use]
     pub fn against(mut self, upstream: impl Upstream + 'static) -> Self {
         self.upstream = Box::new(|bench| bench.upstream(upstream));
-        self
-    }
-
-    /// Lets simulated time pass although nobody sleeps: what waits for an answer that never comes does not move it.
-    #[must_use]
-    pub fn while_time_passes(mut self) -> Self {
-        self.time_passes = true;
         self
     }
 
@@ -143,23 +134,9 @@ impl Attack {
     /// # Panics
     /// If either of those runs is not done with its one record.
     pub async fn run(self) -> Attacked {
-        let (clock, time_passes) = (self.clock.clone(), self.time_passes);
         let mut bench = self.open().await;
         let mut neighbour = neighbour(&bench).await;
-        let passing = async {
-            if !time_passes {
-                std::future::pending::<()>().await;
-            }
-            loop {
-                // Slowly, so that a call which does something is not taken for one that waits.
-                clock.sleep(Duration::from_secs(1)).await;
-            }
-        };
-        let both = async { tokio::join!(bench.collect(), neighbour.collect()) };
-        let (ledger, beside) = tokio::select! {
-            done = both => done,
-            never = passing => never,
-        };
+        let (ledger, beside) = tokio::join!(bench.collect(), neighbour.collect());
         succeeded("the run beside", &neighbour, &well(beside), 1);
         let attacked = Attacked {
             ledger: well(ledger),
