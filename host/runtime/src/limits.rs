@@ -32,7 +32,8 @@ pub struct Limits {
     pub instances: usize,
     /// Stack of the guest; host functions have the same again (`sandbox::engine`).
     pub stack_bytes: usize,
-    /// CPU time of one call into the plugin, counted in ticks of 10 ms (`sandbox::engine`).
+    /// CPU time of one call into the plugin and of the host's functions that it calls, counted in ticks of 10 ms
+    /// (`sandbox::engine`, `sandbox::cpu`).
     pub call_cpu: Duration,
     /// Wall-clock time of one call, not counting what is spent in egress (`sandbox::instance`).
     pub call_wall: Duration,
@@ -52,7 +53,7 @@ pub struct Limits {
     pub requests: u32,
     /// Requests of one connector that are under way at the same time, whatever the vendor's quota allows (`egress`).
     pub connections: u32,
-    /// Body of a request (`egress`).
+    /// Body of a request; the bodies of all unanswered ones together hold that for each of `connections` (`egress`).
     pub request_bytes: usize,
     /// Body of one response (`egress::body`).
     pub response_bytes: u64,
