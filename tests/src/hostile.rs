@@ -112,7 +112,6 @@ pub struct Attack {
         ) -> connector_runtime::testing::BenchBuilder,
     >,
     clock: connector_runtime::Clock,
-    time_passes: bool,
     has_vendor: bool,
 }
 
@@ -124,7 +123,6 @@ impl Attack {
             limits: Limits::default(),
             upstream: Box::new(|bench| bench.upstream(Script::new())),
             clock: connector_runtime::Clock::simulated(connector_runtime::testing::DEFAULT_NOW_MS),
-            time_passes: false,
             has_vendor: false,
         }
     }
@@ -141,13 +139,6 @@ impl Attack {
     pub fn against(mut self, upstream: impl Upstream + 'static) -> Self {
         self.upstream = Box::new(|bench| bench.upstream(upstream));
         self.has_vendor = true;
-        self
-    }
-
-    /// Lets simulated time pass although nobody sleeps: what waits for an answer that never comes does not move it.
-    #[must_use]
-    pub fn while_time_passes(mut self) -> Self {
-        self.time_passes = true;
         self
     }
 
@@ -172,7 +163,6 @@ impl Attack {
     /// # Panics
     /// If any of those runs is not done with its one record.
     pub async fn run(self) -> Attacked {
-        let (clock, time_passes) = (self.clock.clone(), self.time_passes);
         let has_vendor = self.has_vendor;
         let mut bench = self.open().await;
         let elsewhere = "https://acme-scanner.example.test";
@@ -182,21 +172,8 @@ impl Attack {
             // As the attacked one has it in `settings`: one account, one quota.
             neighbours.push(Neighbour::open("flatmate", &bench, ORIGIN, TOKEN).await);
         }
-        let passing = async {
-            if !time_passes {
-                std::future::pending::<()>().await;
-            }
-            loop {
-                // Slowly, so that a call which does something is not taken for one that waits.
-                clock.sleep(Duration::from_secs(1)).await;
-            }
-        };
         let beside = futures_util::future::join_all(neighbours.iter_mut().map(Neighbour::run));
-        let both = async { tokio::join!(bench.collect(), beside) };
-        let (ledger, _) = tokio::select! {
-            done = both => done,
-            never = passing => never,
-        };
+        let (ledger, _) = tokio::join!(bench.collect(), beside);
         // Those beside it may have ended before the harm was done.
         for neighbour in &mut neighbours {
             neighbour.run().await;

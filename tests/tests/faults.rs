@@ -80,6 +80,41 @@ async fn wherever_a_page_is_cut_nothing_is_lost_and_nothing_doubled() {
 }
 
 #[tokio::test]
+async fn a_page_that_was_left_unread_too_long_is_asked_for_again_behind_the_last_host() {
+    let vendor = tests::estate::vendor("--hosts 40 --detections 40");
+    let only = json!({"content_type": ["vulnerabilities"]});
+    // Small batches, so that the page is still open when the first of them is durable.
+    let limits = connector_runtime::Limits {
+        batch_items: 5,
+        ..connector_runtime::Limits::default()
+    };
+    let settings = tests::settings(only);
+    let bench = vendor.bench().settings(settings).limits(limits);
+    let mut bench = bench.open().await.unwrap();
+    let (journal, clock) = (bench.journal().clone(), bench.clock().clone());
+    let held_up = async {
+        while journal.blocks(None, 0).next().is_none() {
+            tokio::task::yield_now().await;
+        }
+        clock.advance(std::time::Duration::from_secs(60));
+    };
+    let (ledger, ()) = tokio::join!(collect(&mut bench), held_up);
+    done(&ledger);
+    let truth = Truth::of(&vendor);
+    truth.check_detections(&bench.records().unwrap());
+    nothing_twice(&bench.records().unwrap());
+    let detections = ledger.content("vulnerabilities").unwrap();
+    assert_eq!(detections.retries, 1);
+    let calls = calls(&vendor, "hld");
+    assert_eq!(calls.len(), 2);
+    assert!(field(&calls[1], "id_min").is_some());
+    assert_eq!(
+        ledger.traffic.last_failure.as_deref(),
+        Some("nobody read the response for 60 s, so it was given up (`unread_seconds`)")
+    );
+}
+
+#[tokio::test]
 async fn a_cut_page_is_never_a_last_page() {
     let size = size_of_a_page("host-list").await;
     for cut in [500, size / 2, size - 40, size - 2] {

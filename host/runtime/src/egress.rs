@@ -124,8 +124,11 @@ impl Egress {
         let (parts, body) = request.into_parts();
         let url = target::normalise(&parts.uri).map_err(deny)?;
         // The guest writes this body, so its time is the guest's own: the call's limit ends it.
-        let body = form::read_body(body, self.limits.request_bytes).await?;
-        let body = body.ok_or_else(|| deny(Denial::BodySize(self.limits.request_bytes)))?;
+        let most = self.limits.request_bytes * self.limits.connections as usize;
+        // Until the answer is here: then the place does, of which there are so many.
+        let mut held = session.hold_body(most);
+        let body = form::read_body(body, self.limits.request_bytes, &mut held).await?;
+        let body = body.map_err(deny)?;
         let waiting = session
             .meter
             .wait(PERMIT_PATIENCE + self.limits.first_byte_timeout);

@@ -32,7 +32,8 @@ pub struct Limits {
     pub instances: usize,
     /// Stack of the guest; host functions have the same again (`sandbox::engine`).
     pub stack_bytes: usize,
-    /// CPU time of one call into the plugin, counted in ticks of 10 ms (`sandbox::engine`).
+    /// CPU time of one call into the plugin and of the host's functions that it calls, counted in ticks of 10 ms
+    /// (`sandbox::engine`, `sandbox::cpu`).
     pub call_cpu: Duration,
     /// Wall-clock time of one call, not counting what is spent in egress (`sandbox::instance`).
     pub call_wall: Duration,
@@ -54,7 +55,7 @@ pub struct Limits {
     pub requests: u32,
     /// Requests of one connector that are under way at the same time, whatever the vendor's quota allows (`egress`).
     pub connections: u32,
-    /// Body of a request (`egress`).
+    /// Body of a request; the bodies of all unanswered ones together hold that for each of `connections` (`egress`).
     pub request_bytes: usize,
     /// Body of one response (`egress::body`).
     pub response_bytes: u64,
@@ -66,6 +67,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// A whole response, while the guest is reading (`egress::body`).
     pub total_timeout: Duration,
+    /// How long a response is kept that the guest does not read (`egress::body`).
+    pub unread_timeout: Duration,
     /// Items of one `emit` (`sandbox::sink`).
     pub emit_items: usize,
     /// Body of one item (`interflow::check`).
@@ -129,6 +132,7 @@ impl Default for Limits {
             first_byte_timeout: Duration::from_secs(300),
             idle_timeout: Duration::from_secs(120),
             total_timeout: Duration::from_secs(2 * 3600),
+            unread_timeout: Duration::from_secs(60),
             emit_items: 10_000,
             item_bytes: 16 * MIB,
             item_depth: 64,

@@ -11,6 +11,7 @@ mod cache;
 mod calls;
 mod clocks;
 mod compiler;
+mod cpu;
 mod dump;
 mod engine;
 mod errors;

@@ -238,7 +238,6 @@ async fn a_form_without_end_is_not_sent_and_not_waited_for() {
     let script = Script::new();
     let attacked = Attack::by("huge_request")
         .against(script.clone())
-        .while_time_passes()
         .run()
         .await;
     assert_eq!(attacked.ledger.outcome, RunOutcome::Done);
@@ -252,6 +251,26 @@ async fn a_form_without_end_is_not_sent_and_not_waited_for() {
         "ErrorCode::HttpRequestBodySize(Some(1048576))"
     );
     assert!(script.requests().is_empty());
+}
+
+#[tokio::test]
+async fn forms_without_end_have_room_for_so_many_bytes_together_over_all_calls() {
+    let script = Script::new();
+    let attacked = Attack::by("holds_forms")
+        .against(script.clone())
+        .run()
+        .await;
+    attacked.came_to_nothing();
+    let saw = attacked.saw();
+    // 1 MiB for each of 8 connections.
+    assert_eq!(saw["first"], "6 held, 0 refused");
+    assert_eq!(saw["second"], "8 held, 4 refused");
+    assert_eq!(saw["refused"], "Some(ErrorCode::HttpRequestDenied)");
+    assert!(!saw.contains_key("odd"));
+    let traffic = &attacked.ledger.traffic;
+    assert_eq!((traffic.requests, traffic.denied), (0, 4));
+    let sentence = "a request was refused: with its body, those of the plugin's requests that are not answered yet would hold more than 8388608 bytes, which is the most they may (`request_kib` for each of `connections`)";
+    assert_eq!(traffic.denials, [sentence]);
 }
 
 #[tokio::test]
@@ -333,6 +352,30 @@ async fn a_response_that_is_never_read_is_not_read_ahead_and_is_closed() {
     assert_eq!(attacked.ledger.traffic.requests, 1);
     assert_eq!(watched.reads.load(Ordering::Relaxed), 0);
     assert_eq!(watched.open.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn time_is_not_the_vendors_because_a_response_was_once_looked_at() {
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let upstream = move |_: http::Request<Bytes>| {
+        let body = if first.swap(false, Ordering::Relaxed) {
+            let silent = futures_util::stream::pending::<Result<Frame<Bytes>, UpstreamError>>();
+            body_of(StreamBody::new(silent))
+        } else {
+            body_of(Full::new(Bytes::new()))
+        };
+        std::future::ready(Ok::<_, UpstreamError>(http::Response::new(body)))
+    };
+    let attack = Attack::by("stretches_time");
+    let clock = attack.clock();
+    let before = clock.elapsed();
+    let attacked = attack.against(upstream).run().await;
+    let late = "The plugin was stopped: one call may take 120 s, waiting for the vendor not counted (`call_seconds`).";
+    attacked.struck_out(Limit, [late; 3]);
+    // The first call's own 120 s beside the vendor's 120 s of silence, two calls without a silent vendor, two pauses of one
+    // and two seconds, and the time that it was held back.
+    let passed = clock.elapsed() - before;
+    assert_eq!(passed, Duration::from_secs(240 + 2 * 120 + 3 + 301));
 }
 
 #[tokio::test]

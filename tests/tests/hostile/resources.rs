@@ -1,8 +1,15 @@
 //! CPU, memory, stack, handles, time; and ways of dying.
 
+use bytes::Bytes;
 use connector_runtime::Limits;
+use connector_runtime::egress::{UpstreamError, body_of};
 use connector_runtime::runs::RunOutcome;
 use connector_runtime::sandbox::FaultKind::{Contract, Limit, Trap};
+use http_body::Frame;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tests::hostile::Attack;
 
@@ -34,6 +41,59 @@ async fn an_endless_loop_before_the_first_batch_is_stopped() {
         (fault.kind, fault.call, fault.message.as_str()),
         (Limit, "configure", CPU)
     );
+}
+
+/// A vendor whose every piece takes the host 400 ms of CPU to get.
+struct Laborious(Arc<AtomicUsize>);
+
+impl http_body::Body for Laborious {
+    type Data = Bytes;
+    type Error = UpstreamError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        let used = || {
+            let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+            Duration::new(
+                u64::try_from(time.tv_sec).unwrap(),
+                u32::try_from(time.tv_nsec).unwrap(),
+            )
+        };
+        let until = used() + Duration::from_millis(400);
+        while used() < until {
+            std::hint::spin_loop();
+        }
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[0; 1024])))))
+    }
+}
+
+#[tokio::test]
+async fn what_the_host_does_for_a_plugin_is_the_plugins_time() {
+    let pieces = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&pieces);
+    let upstream = move |_: http::Request<Bytes>| {
+        let response = http::Response::new(body_of(Laborious(Arc::clone(&counted))));
+        std::future::ready(Ok::<_, UpstreamError>(response))
+    };
+    let attacked = Attack::by("reads_to_the_end")
+        .within(hasty())
+        .against(upstream)
+        .run()
+        .await;
+    attacked.struck_out(Limit, [CPU; 3]);
+    // As ticks of the epoch alone they would be thirty in each of three calls.
+    let pieces = pieces.load(Ordering::Relaxed);
+    assert!((3..=9).contains(&pieces), "{pieces}");
+    assert!(attacked.ledger.usage.cpu_ms >= 1_200);
+}
+
+#[tokio::test]
+async fn random_bytes_without_end_are_stopped() {
+    let attacked = Attack::by("endless_random").within(hasty()).run().await;
+    attacked.struck_out(Limit, [CPU; 3]);
 }
 
 #[tokio::test]

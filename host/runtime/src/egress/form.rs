@@ -4,9 +4,10 @@
 //! refused, in whatever case it is written, and so is whatever servers split, decode or trim differently.
 
 use super::Denial;
+use super::session::HeldBodies;
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use std::collections::BTreeMap;
 use url::Url;
 use wasmtime_wasi_http::{Error, WasiBody};
@@ -18,16 +19,32 @@ pub(crate) const TYPE: &str = "application/x-www-form-urlencoded";
 #[derive(Debug)]
 pub(crate) struct Form(BTreeMap<String, String>);
 
-/// Reads a request's body to its end. `None` if it is longer than `limit`.
+/// Reads a request's body to its end, as far as it may hold more. Refused if it is longer than `limit`, or than what is left
+/// beside those of the instance's other requests.
 ///
 /// # Errors
 /// If the guest gave it up.
-pub(crate) async fn read_body(body: WasiBody, limit: usize) -> Result<Option<Bytes>, Error> {
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(Some(body.to_bytes())),
-        Err(error) if error.is::<LengthLimitError>() => Ok(None),
-        Err(_) => Err(Error::ConnectionTerminated),
+pub(crate) async fn read_body(
+    mut body: WasiBody,
+    limit: usize,
+    held: &mut HeldBodies,
+) -> Result<Result<Bytes, Denial>, Error> {
+    // In one piece: a guest that writes single bytes would have each of them kept in a piece of its own.
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Error::ConnectionTerminated)?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        if whole.len() + data.len() > limit {
+            return Ok(Err(Denial::BodySize(limit)));
+        }
+        if let Err(denial) = held.add(data.len()) {
+            return Ok(Err(denial));
+        }
+        whole.extend_from_slice(data);
     }
+    Ok(Ok(Bytes::from(whole)))
 }
 
 impl Form {

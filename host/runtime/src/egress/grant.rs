@@ -44,6 +44,11 @@ pub enum Denial {
         "a request was refused: its body is larger than {0} bytes, which is the most it may have"
     )]
     BodySize(usize),
+    /// The bodies of requests that are under way are too large, all together.
+    #[error(
+        "a request was refused: with its body, those of the plugin's requests that are not answered yet would hold more than {0} bytes, which is the most they may (`request_kib` for each of `connections`)"
+    )]
+    HeldBodies(usize),
     /// A body where none belongs.
     #[error("a {method} request to {path} was refused: only a POST may carry a body")]
     Body {

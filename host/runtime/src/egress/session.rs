@@ -6,9 +6,13 @@ use crate::limits::{Limit, Spending};
 use crate::redaction::Redactor;
 use crate::sandbox::Meter;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
+
+/// What a guest may write to a request's body at once. Two such pieces wait in every body that nobody reads yet, and a body
+/// can be had for every handle.
+const UNREAD_CHUNK: usize = 16 * 1024;
 
 /// What one instance needs of egress: the connector's way out, and its own counters.
 #[derive(Clone)]
@@ -17,6 +21,8 @@ pub struct EgressSession {
     pub(crate) meter: Arc<Meter>,
     pub(super) traffic: Arc<Traffic>,
     calls: Arc<AtomicU32>,
+    /// Bytes of the bodies of requests that have no answer yet, those of earlier calls among them.
+    held: Arc<AtomicUsize>,
     /// Milliseconds that the requests of one call may wait for permits, all together.
     patience: Arc<AtomicU64>,
     waiting: Option<Arc<WaitListener>>,
@@ -33,6 +39,7 @@ impl EgressSession {
             egress: Some(egress),
             traffic,
             calls: Arc::default(),
+            held: Arc::default(),
             patience: Arc::new(AtomicU64::new(milliseconds(PERMIT_PATIENCE))),
             waiting: None,
         }
@@ -58,6 +65,15 @@ impl EgressSession {
         match self.calls.fetch_add(1, Ordering::Relaxed) < most {
             true => Ok(()),
             false => Err(Denial::TooManyRequests(most)),
+        }
+    }
+
+    /// Room for the body of one more request, empty at first; all together hold `most` bytes.
+    pub(super) fn hold_body(&self, most: usize) -> HeldBodies {
+        HeldBodies {
+            all: Arc::clone(&self.held),
+            own: 0,
+            most,
         }
     }
 
@@ -100,6 +116,7 @@ impl EgressSession {
             meter: Arc::new(Meter::new(clock)),
             traffic: Arc::default(),
             calls: Arc::default(),
+            held: Arc::default(),
             patience: Arc::default(),
             waiting: None,
         }
@@ -108,6 +125,31 @@ impl EgressSession {
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A request's share of what the bodies of an instance's requests may hold; given back when it is dropped.
+pub(super) struct HeldBodies {
+    all: Arc<AtomicUsize>,
+    own: usize,
+    most: usize,
+}
+
+impl HeldBodies {
+    /// Takes room for more.
+    pub(super) fn add(&mut self, bytes: usize) -> Result<(), Denial> {
+        let add = |all: usize| all.checked_add(bytes).filter(|&all| all <= self.most);
+        self.all
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+            .map_err(|_| Denial::HeldBodies(self.most))?;
+        self.own += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for HeldBodies {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.own, Ordering::Relaxed);
+    }
 }
 
 /// The seam to wasi-http: everything that a guest sends comes through here.
@@ -136,6 +178,10 @@ impl WasiHttpHooks for Hooks {
 
     fn set_host_header(&mut self) -> bool {
         false
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        UNREAD_CHUNK
     }
 
     fn send_request(

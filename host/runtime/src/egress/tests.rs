@@ -1,7 +1,10 @@
 use super::*;
 use crate::manifest::{Bucket, QuotaHeaders};
 use http::{HeaderMap, Method, Request, Response};
+use http_body::{Body, Frame};
+use std::pin::Pin;
 use std::sync::Mutex;
+use std::task::{Context, Poll};
 use tokio::sync::Semaphore as Gate;
 
 const ORIGIN: &str = "https://acme-scanner.example.test";
@@ -18,6 +21,23 @@ struct Recorder {
     headers: HeaderMap,
     trailers: HeaderMap,
     status: StatusCode,
+    /// Nothing comes after the head.
+    silent: bool,
+}
+
+/// A body that never goes on.
+struct Silent;
+
+impl Body for Silent {
+    type Data = Bytes;
+    type Error = UpstreamError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        Poll::Pending
+    }
 }
 
 impl Recorder {
@@ -46,7 +66,10 @@ impl Upstream for Recorder {
         let trailers = self.trailers.clone();
         let body =
             Full::new(Bytes::from_static(b"ok")).with_trailers(async move { Some(Ok(trailers)) });
-        let mut response = Response::new(body_of(body));
+        let mut response = Response::new(match self.silent {
+            true => body_of(Silent),
+            false => body_of(body),
+        });
         *response.headers_mut() = self.headers.clone();
         *response.status_mut() = self.status;
         Box::pin(std::future::ready(Ok(response)))
@@ -75,6 +98,16 @@ struct Site {
 
 impl Site {
     fn new(upstream: Recorder, book: &QuotaBook, limits: Limits, clock: Clock) -> Self {
+        Self::within(quota(300), upstream, book, limits, clock)
+    }
+
+    fn within(
+        quota: Quota,
+        upstream: Recorder,
+        book: &QuotaBook,
+        limits: Limits,
+        clock: Clock,
+    ) -> Self {
         let rules = serde_json::from_value(serde_json::json!([
             {"id": "assets", "methods": ["GET", "POST"], "path": "/assets"},
             {"id": "about", "methods": ["GET"], "path": "/about"},
@@ -85,7 +118,7 @@ impl Site {
         let egress = Arc::new(Egress::new(
             grant,
             Some(Credential::basic("reader", Secret::new("pass-word"))),
-            quota(300),
+            quota,
             book,
             Arc::clone(&upstream) as Arc<dyn Upstream>,
             limits,
@@ -314,6 +347,84 @@ async fn no_more_requests_than_connections_are_under_way() {
     // A request that fails gives its place back, too.
     assert!(site.get("/users").await.is_err());
     assert!(site.get("/about").await.is_ok());
+}
+
+/// Two connectors of one account of whose budget only one call may be under way (two, less the one that is kept for people).
+fn neighbours(clock: &Clock, first: Recorder) -> [Site; 2] {
+    let book = QuotaBook::default();
+    let mut narrow = quota(300);
+    narrow.buckets[0].concurrency = 2;
+    [first, Recorder::default()].map(|upstream| {
+        let (limits, clock) = (Limits::default(), clock.clone());
+        Site::within(narrow.clone(), upstream, &book, limits, clock)
+    })
+}
+
+#[tokio::test]
+async fn a_response_that_nobody_reads_is_dropped_and_its_permit_goes_to_a_neighbour() {
+    let clock = Clock::simulated(0);
+    let [first, second] = neighbours(&clock, Recorder::default());
+    let unread = first.get("/assets").await.unwrap();
+    clock.sleep(Duration::from_secs(40)).await;
+    let moving = clock.clone();
+    let time = tokio::spawn(async move { moving.sleep(Duration::from_secs(25)).await });
+    let answer = second.get("/assets").await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(clock.elapsed(), Duration::from_secs(60));
+    // Whoever reads on is told that the connection is lost.
+    let read = unread.into_body().collect().await;
+    assert!(matches!(read.err(), Some(Error::ConnectionTerminated)));
+    let said = first.traffic.counts().last_failure.unwrap();
+    assert_eq!(
+        said,
+        "nobody read the response for 60 s, so it was given up (`unread_seconds`)"
+    );
+    assert_eq!(first.traffic.spending().peak(Limit::UnreadTime), 60_000);
+    // The neighbour reads in time, and loses nothing.
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "ok");
+    time.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_response_that_is_read_slowly_is_kept() {
+    let clock = Clock::simulated(0);
+    let [site, _] = neighbours(&clock, Recorder::default());
+    let mut body = site.get("/assets").await.unwrap().into_body();
+    let mut frames = 0;
+    loop {
+        clock.sleep(Duration::from_secs(59)).await;
+        match body.frame().await {
+            Some(frame) => frames += usize::from(frame.is_ok()),
+            None => break,
+        }
+    }
+    drop(body);
+    assert_eq!(frames, 2, "data and trailers, each within its time");
+    assert_eq!(site.traffic.spending().peak(Limit::UnreadTime), 59_000);
+}
+
+#[tokio::test]
+async fn a_response_that_is_looked_at_once_and_stops_is_dropped_after_its_silence() {
+    let clock = Clock::simulated(0);
+    let silent = Recorder {
+        silent: true,
+        ..Recorder::default()
+    };
+    let [first, second] = neighbours(&clock, silent);
+    let mut body = first.get("/assets").await.unwrap().into_body();
+    let once = std::future::poll_fn(|context| {
+        Poll::Ready(Pin::new(&mut body).poll_frame(context).is_pending())
+    });
+    assert!(once.await, "nothing is there");
+    clock.sleep(Duration::from_secs(100)).await;
+    let moving = clock.clone();
+    let time = tokio::spawn(async move { moving.sleep(Duration::from_secs(25)).await });
+    let answer = second.get("/assets").await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(clock.elapsed(), Duration::from_secs(120));
+    let read = body.frame().await.unwrap();
+    assert!(matches!(read.err(), Some(Error::ConnectionReadTimeout)));
+    time.await.unwrap();
 }
 
 #[tokio::test]

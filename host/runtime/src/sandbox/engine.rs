@@ -256,10 +256,11 @@ impl Prepared {
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(self.engine.limits.hostcall_bytes);
         store.epoch_deadline_callback(|mut context| {
-            let cpu = &mut context.data_mut().cpu;
-            cpu.call_ticks += 1;
-            cpu.total_ticks += 1;
-            if cpu.call_ticks > cpu.limit_ticks {
+            let state = context.data_mut();
+            // One for the epoch that has passed; more if functions of the host took them.
+            let ticks = state.stopwatch.ticks(1);
+            let cpu = &mut state.cpu;
+            if !cpu.spend(ticks) {
                 return Err(Broken::Limit(format!(
                     "one call may use {} ms of CPU (`call_cpu_seconds`)",
                     cpu.limit_ticks * u64::try_from(TICK.as_millis()).unwrap_or(1)
@@ -271,7 +272,8 @@ impl Prepared {
         // Before instantiation: a start function is the guest's code, too.
         store.set_epoch_deadline(1);
         let limit = self.engine.limits.call_wall;
-        let started = self.pre.instantiate_async(&mut store);
+        let stopwatch = Arc::clone(&store.data().stopwatch);
+        let started = stopwatch.run(self.pre.instantiate_async(&mut store));
         let Some(started) = self.engine.clock.timeout(limit, started).await else {
             return Err(Fault::new(
                 FaultKind::Limit,

@@ -158,14 +158,18 @@ impl Instance {
                 clock.watch(limit - own).await;
             }
         };
+        let stopwatch = Arc::clone(&self.store.data().stopwatch);
         let result = tokio::select! {
             biased;
-            result = call(&self.world, &mut self.store) => Some(result),
+            result = stopwatch.run(call(&self.world, &mut self.store)) => Some(result),
             () = overrun => None,
         };
         let in_egress = self.meter.waited() - waited;
         let own = (self.clock.elapsed() - started).saturating_sub(in_egress);
-        let cpu = self.tick * u32::try_from(self.store.data().cpu.call_ticks).unwrap_or(u32::MAX);
+        // What came after the last tick: too late to end the call, and used all the same.
+        let state = self.store.data_mut();
+        state.cpu.spend(state.stopwatch.ticks(0));
+        let cpu = self.tick * u32::try_from(state.cpu.call_ticks).unwrap_or(u32::MAX);
         self.store.data_mut().note_call(cpu, own);
         match result {
             Some(Ok(value)) => {

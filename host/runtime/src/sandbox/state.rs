@@ -3,6 +3,7 @@
 use super::bindings::interflow::connector::types;
 use super::cache::Cache;
 use super::clocks::Wall;
+use super::cpu::{Cpu, Stopwatch};
 use super::dump::CoreDumps;
 use super::instance::Session;
 use super::limiter::Limiter;
@@ -27,6 +28,7 @@ pub(crate) struct State {
     pub(super) limiter: Limiter,
     pub(super) clock: Clock,
     pub(super) cpu: Cpu,
+    pub(super) stopwatch: Arc<Stopwatch>,
     pub(super) log: Log,
     pub(super) cache: Cache,
     pub(super) sink: Sink,
@@ -36,13 +38,6 @@ pub(crate) struct State {
     pub(super) redactor: Arc<Redactor>,
     /// Where a core dump goes when the guest traps; tests have it.
     pub(super) core_dumps: Option<CoreDumps>,
-}
-
-/// CPU time in ticks of the engine's epoch.
-pub(crate) struct Cpu {
-    pub(crate) call_ticks: u64,
-    pub(crate) total_ticks: u64,
-    pub(crate) limit_ticks: u64,
 }
 
 impl State {
@@ -67,12 +62,8 @@ impl State {
             table,
             hooks: Hooks::new(session.egress),
             limiter: Limiter::new(limits, Arc::clone(&spending)),
-            cpu: Cpu {
-                call_ticks: 0,
-                total_ticks: 0,
-                limit_ticks: u64::try_from(limits.call_cpu.as_nanos() / tick.as_nanos().max(1))
-                    .unwrap_or(u64::MAX),
-            },
+            cpu: Cpu::new(limits.call_cpu, tick),
+            stopwatch: Arc::new(Stopwatch::new(tick)),
             log: Log::new(session.log, limits, Arc::clone(&spending)),
             cache: Cache::new(session.cache, limits),
             sink: Sink::new(limits),
