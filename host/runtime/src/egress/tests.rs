@@ -85,7 +85,7 @@ impl Site {
         let egress = Arc::new(Egress::new(
             grant,
             Some(Credential::basic("reader", Secret::new("pass-word"))),
-            quota(300),
+            &quota(300),
             book,
             Arc::clone(&upstream) as Arc<dyn Upstream>,
             limits,
@@ -260,8 +260,23 @@ async fn a_plugin_that_calls_in_a_loop_is_told_and_the_vendor_does_not_notice() 
     assert_eq!((site.upstream.requests(), told), (285, 715));
     let counts = site.traffic.counts();
     assert_eq!((counts.requests, counts.held_back), (285, 715));
-    // What no bucket counts goes on.
-    assert_eq!(site.get("/about").await.unwrap().status(), StatusCode::OK);
+    // What no bucket counts is counted by the host's own, which is another budget.
+    for _ in 0..950 {
+        assert_eq!(site.get("/about").await.unwrap().status(), StatusCode::OK);
+    }
+    let refused = site.get("/about").await.unwrap();
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let states = site.egress.quota();
+    let own = states.last().unwrap();
+    assert_eq!(
+        (
+            own.bucket.as_str(),
+            own.calls_in_window,
+            own.limit,
+            own.remaining
+        ),
+        ("uncovered", 950, 1000, 50)
+    );
 }
 
 #[tokio::test]
@@ -359,7 +374,7 @@ async fn an_answer_that_does_not_come_is_given_up_counts_and_says_why() {
         upstream: Arc::new(silent),
         grant: site.egress.grant.clone(),
         credential: None,
-        quota: quota(300),
+        plan: Arc::clone(&site.egress.plan),
         account: Arc::clone(&site.egress.account),
         places: Arc::clone(&site.egress.places),
         limits: site.egress.limits.clone(),

@@ -57,7 +57,7 @@ pub(crate) async fn accept(global: &Global, id: &str) -> Result<Answer, Failure>
     let new = match (&before, directory.suspension(id)) {
         (_, Some(suspension)) => suspension.new.clone(),
         (Some(_), None) => Vec::new(),
-        (None, None) => plugin.grant.phrases(),
+        (None, None) => plugin.grant.phrases(host.limits().uncovered_calls),
     };
     grant::accept(&journal, plugin, host.clock().now_ms()).await?;
     let title = format!("{} {}", plugin.manifest.id, plugin.manifest.version);
