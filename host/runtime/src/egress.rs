@@ -31,7 +31,7 @@ pub use credential::{Credential, Secret};
 pub use grant::{Denial, Grant};
 pub use network::{ClientIdentity, NetworkError, NetworkOptions, NetworkUpstream, Proxy};
 pub use origin::{Origin, OriginError};
-pub use quota::{BucketState, QuotaBook, QuotaStore, Saving, StoredBucket};
+pub use quota::{BucketState, Declared, QuotaBook, QuotaStore, Saving, StoredBucket};
 pub use resolver::Lookup;
 pub use session::EgressSession;
 pub(crate) use session::Hooks;
@@ -46,7 +46,7 @@ use bytes::Bytes;
 use form::Form;
 use http::{HeaderValue, StatusCode, header, request, response};
 use http_body_util::{BodyExt, Full};
-use quota::{Account, Permit};
+use quota::{Account, Permit, Plan};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -60,7 +60,7 @@ const PERMIT_PATIENCE: Duration = Duration::from_secs(30);
 pub struct Egress {
     grant: Grant,
     credential: Option<Credential>,
-    quota: Quota,
+    plan: Arc<Plan>,
     account: Arc<Account>,
     upstream: Arc<dyn Upstream>,
     /// Places for requests that are under way at the same time, whatever the quota says.
@@ -72,15 +72,13 @@ pub struct Egress {
 /// What a request holds until its response has ended.
 pub(crate) struct Hold {
     _place: OwnedSemaphorePermit,
-    permit: Option<Permit>,
+    permit: Permit,
 }
 
 impl Hold {
     /// Nothing was sent, so nothing counts.
     fn give_back(self) {
-        if let Some(permit) = self.permit {
-            permit.give_back();
-        }
+        self.permit.give_back();
     }
 }
 
@@ -89,7 +87,7 @@ impl Egress {
     pub fn new(
         grant: Grant,
         credential: Option<Credential>,
-        quota: Quota,
+        quota: &Quota,
         book: &QuotaBook,
         upstream: Arc<dyn Upstream>,
         limits: Limits,
@@ -97,10 +95,11 @@ impl Egress {
     ) -> Self {
         let user = credential.as_ref().map_or("", Credential::username);
         let account = book.account(grant.origin(), user, &clock);
+        let plan = account.declare(Plan::new(quota, grant.rules(), limits.uncovered_calls));
         Self {
             grant,
             credential,
-            quota,
+            plan,
             account,
             upstream,
             places: Arc::new(Semaphore::new(limits.connections as usize)),
@@ -111,7 +110,7 @@ impl Egress {
 
     /// What is known of the vendor's quota.
     pub fn quota(&self) -> Vec<BucketState> {
-        self.account.state(&self.quota)
+        self.account.state(&self.plan)
     }
 
     async fn send(
@@ -161,7 +160,7 @@ impl Egress {
             }
         };
         let (mut parts, body) = response.into_parts();
-        self.take_in(&url, &parts, &mut hold).await;
+        self.take_in(&parts, &mut hold).await;
         drop(waiting);
         let spending = session.spending();
         spending.note_time(
@@ -189,7 +188,7 @@ impl Egress {
         Ok(http::Response::from_parts(parts, body.boxed_unsync()))
     }
 
-    /// Takes a place and, if a bucket counts this path, a permit.
+    /// Takes a place and a permit.
     ///
     /// # Errors
     /// With the time after which it is worth asking again.
@@ -202,13 +201,11 @@ impl Egress {
             let taken =
                 (self.limits.connections as usize).saturating_sub(self.places.available_permits());
             session.spending().note(Limit::Connections, taken as u64);
-            let permit = match quota::bucket(&self.quota, url.path()) {
-                None => None,
-                Some(bucket) => {
-                    let waiting = |time, reason: &str| session.tell(time, reason);
-                    Some(self.account.permit(bucket, left(), &waiting).await?)
-                }
-            };
+            let waiting = |time, reason: &str| session.tell(time, reason);
+            let permit = self
+                .account
+                .permit(&self.plan, url.path(), left(), &waiting)
+                .await?;
             Ok(Hold {
                 _place: place,
                 permit,
@@ -277,15 +274,10 @@ impl Egress {
     }
 
     /// Takes in what the vendor reports about its quota, and waits until the call is counted durably.
-    async fn take_in(&self, url: &Url, answer: &response::Parts, hold: &mut Hold) {
-        if let Some(bucket) = quota::bucket(&self.quota, url.path())
-            && let Some(permit) = &mut hold.permit
-        {
-            let names = &self.quota.headers;
-            self.account
-                .observe(bucket, names, answer.status, &answer.headers, permit);
-            permit.counted().await;
-        }
+    async fn take_in(&self, answer: &response::Parts, hold: &mut Hold) {
+        let permit = &mut hold.permit;
+        self.account.observe(answer.status, &answer.headers, permit);
+        permit.counted().await;
     }
 }
 

@@ -55,6 +55,9 @@ pub struct Limits {
     pub requests: u32,
     /// Requests of one connector that are under way at the same time, whatever the vendor's quota allows (`egress`).
     pub connections: u32,
+    /// Calls an hour, for all plugins on one origin and account together, to paths that no bucket of the caller's manifest
+    /// counts (`egress::quota`).
+    pub uncovered_calls: u32,
     /// Body of a request; the bodies of all unanswered ones together hold that for each of `connections` (`egress`).
     pub request_bytes: usize,
     /// Body of one response (`egress::body`).
@@ -126,6 +129,7 @@ impl Default for Limits {
             stderr_bytes: 8 * KIB,
             requests: 64,
             connections: 8,
+            uncovered_calls: 1_000,
             request_bytes: MIB,
             response_bytes: 16 * 1024 * MIB as u64,
             connect_timeout: Duration::from_secs(20),

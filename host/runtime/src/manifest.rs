@@ -10,6 +10,9 @@ use serde_json::Value;
 /// The version of the manifest's shape that this host reads.
 pub const MANIFEST_VERSION: u32 = 1;
 
+/// Buckets that a plugin may declare; each has a count of its own that is kept for as long as it is needed.
+const MOST_BUCKETS: usize = 100;
+
 /// A plugin's manifest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
@@ -197,6 +200,24 @@ pub struct QuotaHeaders {
     pub concurrency_running: Vec<String>,
 }
 
+impl QuotaHeaders {
+    /// All of them.
+    pub fn names(&self) -> Vec<&str> {
+        [
+            &self.limit,
+            &self.window_seconds,
+            &self.remaining,
+            &self.wait_seconds,
+            &self.concurrency_limit,
+            &self.concurrency_running,
+        ]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect()
+    }
+}
+
 /// The counters of a plugin's reports.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LedgerPlan {
@@ -302,7 +323,19 @@ impl Manifest {
                 ));
             }
         }
+        if manifest.quota.buckets.len() > MOST_BUCKETS {
+            return wrong(format!(
+                "quota.buckets: there may be {MOST_BUCKETS} of them, and it has {}",
+                manifest.quota.buckets.len()
+            ));
+        }
         for bucket in &manifest.quota.buckets {
+            if !bucket.path.starts_with('/') {
+                return wrong(format!(
+                    "quota bucket `{}`: path must start with `/`",
+                    bucket.id
+                ));
+            }
             if bucket.concurrency == 0 || bucket.calls == 0 || bucket.window_seconds == 0 {
                 return wrong(format!(
                     "quota bucket `{}`: calls, window_seconds and concurrency must be at least 1",

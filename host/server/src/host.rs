@@ -246,6 +246,11 @@ impl Host {
         self.book = QuotaBook::kept_in(Arc::new(journal.clone()));
     }
 
+    /// The limits of a connector that has none of its own.
+    pub(crate) fn limits(&self) -> connector_runtime::Limits {
+        self.config.network("", "").limits(&self.config.limits)
+    }
+
     /// A connector, ready to run.
     ///
     /// # Errors

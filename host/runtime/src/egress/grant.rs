@@ -113,6 +113,11 @@ impl Grant {
         &self.origin
     }
 
+    /// What may be requested there.
+    pub(crate) fn rules(&self) -> &[RequestRule] {
+        &self.rules
+    }
+
     pub(crate) fn check(&self, method: &Method, url: &Url, form: &Form) -> Result<(), Denial> {
         let wanted = Origin::of(url).ok_or(Denial::Url("names no host"))?;
         if wanted != self.origin {
@@ -205,6 +210,19 @@ pub(crate) fn path_matches(pattern: &str, path: &str) -> bool {
             (None, None) => return true,
             (Some("*"), Some(segment)) if !segment.is_empty() => {}
             (Some(left), Some(right)) if left == right => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Whether some path fits both patterns.
+pub(crate) fn patterns_overlap(a: &str, b: &str) -> bool {
+    let (mut left, mut right) = (a.split('/'), b.split('/'));
+    loop {
+        match (left.next(), right.next()) {
+            (None, None) => return true,
+            (Some(a), Some(b))
+                if a == b || (a == "*" && !b.is_empty()) || (b == "*" && !a.is_empty()) => {}
             _ => return false,
         }
     }

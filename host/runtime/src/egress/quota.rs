@@ -5,22 +5,34 @@
 //! vendor's headers report replaces what the manifest assumed, and where they report fewer calls left than were counted
 //! here, others have made them, and they are believed.
 //!
+//! Plugins on one account share its calls and trust each other with nothing else:
+//!
+//! - Each bucket that is declared has a window of its own, told by its path and numbers and the headers that report on it,
+//!   never by its id. A call counts in the window of every bucket that its path falls under, whoever made it, so that no
+//!   plugin gets calls of its own by naming or numbering buckets otherwise, and none shortens what another remembers.
+//! - A call must fit the window of its own plugin's bucket, and those of all plugins that have a connector on the account or
+//!   have called within their bucket's window: the tightest holds. So whoever shares an account with a plugin that declares
+//!   a very small budget for the same paths is held to that.
+//! - What headers report holds for the plugins that declare just this bucket. Others never wait for it.
+//! - Paths that the caller's manifest covers with no bucket have one window together, with a limit of the host's.
+//!
 //! With a store, budgets outlive the process: a call is on its way to the disk before it is sent, and there before its
 //! answer reaches the guest. A crash loses at most the calls that were under way, which the vendor's next answer corrects.
 
 mod account;
+mod plan;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use account::{Account, Permit};
+pub use plan::Declared;
+pub(crate) use plan::Plan;
 pub use window::{BucketState, StoredBucket};
 
 use super::Origin;
-use super::grant::path_matches;
 use crate::Clock;
-use crate::manifest::{Bucket, Quota};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -78,12 +90,4 @@ impl std::fmt::Debug for QuotaBook {
 fn key(origin: &Origin, user: &str) -> String {
     let digest = Sha256::digest(format!("{origin}\n{user}"));
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The bucket that counts `path`.
-pub(crate) fn bucket<'a>(quota: &'a Quota, path: &str) -> Option<&'a Bucket> {
-    quota
-        .buckets
-        .iter()
-        .find(|bucket| path_matches(&bucket.path, path))
 }

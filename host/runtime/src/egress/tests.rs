@@ -98,11 +98,11 @@ struct Site {
 
 impl Site {
     fn new(upstream: Recorder, book: &QuotaBook, limits: Limits, clock: Clock) -> Self {
-        Self::within(quota(300), upstream, book, limits, clock)
+        Self::within(&quota(300), upstream, book, limits, clock)
     }
 
     fn within(
-        quota: Quota,
+        quota: &Quota,
         upstream: Recorder,
         book: &QuotaBook,
         limits: Limits,
@@ -293,8 +293,23 @@ async fn a_plugin_that_calls_in_a_loop_is_told_and_the_vendor_does_not_notice() 
     assert_eq!((site.upstream.requests(), told), (285, 715));
     let counts = site.traffic.counts();
     assert_eq!((counts.requests, counts.held_back), (285, 715));
-    // What no bucket counts goes on.
-    assert_eq!(site.get("/about").await.unwrap().status(), StatusCode::OK);
+    // What no bucket counts is counted by the host's own, which is another budget.
+    for _ in 0..950 {
+        assert_eq!(site.get("/about").await.unwrap().status(), StatusCode::OK);
+    }
+    let refused = site.get("/about").await.unwrap();
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let states = site.egress.quota();
+    let own = states.last().unwrap();
+    assert_eq!(
+        (
+            own.bucket.as_str(),
+            own.calls_in_window,
+            own.limit,
+            own.remaining
+        ),
+        ("uncovered", 950, 1000, 50)
+    );
 }
 
 #[tokio::test]
@@ -356,7 +371,7 @@ fn neighbours(clock: &Clock, first: Recorder) -> [Site; 2] {
     narrow.buckets[0].concurrency = 2;
     [first, Recorder::default()].map(|upstream| {
         let (limits, clock) = (Limits::default(), clock.clone());
-        Site::within(narrow.clone(), upstream, &book, limits, clock)
+        Site::within(&narrow, upstream, &book, limits, clock)
     })
 }
 
@@ -470,7 +485,7 @@ async fn an_answer_that_does_not_come_is_given_up_counts_and_says_why() {
         upstream: Arc::new(silent),
         grant: site.egress.grant.clone(),
         credential: None,
-        quota: quota(300),
+        plan: Arc::clone(&site.egress.plan),
         account: Arc::clone(&site.egress.account),
         places: Arc::clone(&site.egress.places),
         limits: site.egress.limits.clone(),

@@ -3,7 +3,8 @@
 //! Dropping a file into the plugin directory is the owner's act, so the first run of a connector accepts what its plugin asks
 //! for. Whoever replaces the file later may ask for less or the same, and nothing happens: what was accepted stays, so that
 //! going back needs nobody. One that asks for more runs no connector until the owner of the data directory has accepted
-//! that. The comparison errs on the side of asking: a request is covered only if one accepted rule covers all of it.
+//! that. The comparison errs on the side of asking: a request is covered only if one accepted rule covers all of it, and
+//! limits only if they are the same or tighter ones for the same paths.
 
 use super::{Plugin, hex};
 use crate::journal::{AcceptedGrant, Journal, JournalError};
@@ -125,31 +126,31 @@ impl GrantRequest {
     }
 
     fn looser_quota(&self, accepted: &Self, new: &mut Vec<String>) {
-        for held in &accepted.buckets {
-            let as_tight = |bucket: &Bucket| !is_looser(bucket, held);
-            let mut over = self
-                .buckets
-                .iter()
-                .filter(|bucket| overlap(&bucket.path, &held.path));
-            let is_held = self
-                .buckets
-                .iter()
-                .any(|bucket| path_covers(&bucket.path, &held.path))
-                && over.all(as_tight);
-            if !is_held {
-                new.push(format!(
-                    "more than {} calls in {} s, {} at a time, to {}",
-                    held.calls, held.window_seconds, held.concurrency, held.path
-                ));
+        let paths = |buckets: &[Bucket]| -> Vec<String> {
+            buckets.iter().map(|bucket| bucket.path.clone()).collect()
+        };
+        if paths(&self.buckets) == paths(&accepted.buckets) {
+            for (bucket, held) in self.buckets.iter().zip(&accepted.buckets) {
+                if is_looser(bucket, held) {
+                    new.push(format!("more than {}", allowance(held)));
+                }
             }
+        } else {
+            // Which calls count together is another question than how many there may be: a path that is split, moved,
+            // left out or new has a budget that nobody has accepted.
+            new.push(format!(
+                "other limits on its calls: {} instead of {}",
+                allowances(&self.buckets),
+                allowances(&accepted.buckets)
+            ));
         }
         if !accepted.buckets.is_empty() && self.quota_headers != accepted.quota_headers {
             new.push("to have the vendor's limits read from other headers".into());
         }
     }
 
-    /// What it asks for, in short phrases for one line.
-    pub fn phrases(&self) -> Vec<String> {
+    /// What it asks for, in short phrases for one line. Paths without a bucket may be called `uncovered` times an hour.
+    pub fn phrases(&self, uncovered: u32) -> Vec<String> {
         let mut phrases: Vec<String> = self
             .requests
             .iter()
@@ -161,8 +162,63 @@ impl GrantRequest {
                 plan.username, plan.password
             ));
         }
+        if !self.secrets.is_empty() {
+            let secrets: Vec<&str> = self.secrets.iter().map(String::as_str).collect();
+            phrases.push(format!(
+                "settings that stay secret from it: {}",
+                secrets.join(", ")
+            ));
+        }
+        phrases.extend(self.buckets.iter().map(allowance));
+        phrases.extend(uncovered_calls(&self.requests, &self.buckets, uncovered));
+        let headers = self.quota_headers.names();
+        if !self.buckets.is_empty() && !headers.is_empty() {
+            phrases.push(format!(
+                "the vendor's limits read from {}",
+                headers.join(", ")
+            ));
+        }
         phrases
     }
+}
+
+/// What holds calls back that no bucket of their plugin counts, in a phrase; `None` if there can be none.
+pub fn uncovered_calls(
+    requests: &[RequestRule],
+    buckets: &[Bucket],
+    uncovered: u32,
+) -> Option<String> {
+    let mut paths: Vec<&str> = requests
+        .iter()
+        .map(|rule| rule.path.as_str())
+        .filter(|path| !buckets.iter().any(|bucket| path_covers(&bucket.path, path)))
+        .collect();
+    paths.dedup();
+    match (paths.as_slice(), buckets) {
+        ([], _) => None,
+        (_, []) => Some(format!(
+            "no limit of its own on calls: {uncovered} per hour"
+        )),
+        (paths, _) => Some(format!(
+            "no limit of its own on calls to {}: {uncovered} per hour",
+            paths.join(", ")
+        )),
+    }
+}
+
+fn allowance(bucket: &Bucket) -> String {
+    format!(
+        "{} calls in {} s, {} at a time, to {}",
+        bucket.calls, bucket.window_seconds, bucket.concurrency, bucket.path
+    )
+}
+
+fn allowances(buckets: &[Bucket]) -> String {
+    if buckets.is_empty() {
+        return "none of its own".into();
+    }
+    let each: Vec<String> = buckets.iter().map(allowance).collect();
+    each.join(" and ")
 }
 
 fn fields(rule: &RequestRule) -> String {
@@ -186,24 +242,12 @@ fn covers(accepted: &RequestRule, asked: &RequestRule, method: &str) -> bool {
 
 /// Whether every path that fits `narrow` fits `wide`; `*` stands for one segment that is not empty.
 fn path_covers(wide: &str, narrow: &str) -> bool {
-    segments_match(wide, narrow, |wide, narrow| {
-        wide == narrow || (wide == "*" && !narrow.is_empty())
-    })
-}
-
-/// Whether some path fits both patterns.
-fn overlap(a: &str, b: &str) -> bool {
-    segments_match(a, b, |a, b| {
-        a == b || (a == "*" && !b.is_empty()) || (b == "*" && !a.is_empty())
-    })
-}
-
-fn segments_match(a: &str, b: &str, fit: impl Fn(&str, &str) -> bool) -> bool {
-    let (mut left, mut right) = (a.split('/'), b.split('/'));
+    let (mut wide, mut narrow) = (wide.split('/'), narrow.split('/'));
     loop {
-        match (left.next(), right.next()) {
+        match (wide.next(), narrow.next()) {
             (None, None) => return true,
-            (Some(a), Some(b)) if fit(a, b) => {}
+            (Some(wide), Some(narrow)) if wide == narrow || (wide == "*" && !narrow.is_empty()) => {
+            }
             _ => return false,
         }
     }

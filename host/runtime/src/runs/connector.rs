@@ -82,7 +82,7 @@ impl Connector {
         let egress = Arc::new(Egress::new(
             grant,
             settings.credential.clone(),
-            manifest.quota.clone(),
+            &manifest.quota,
             book,
             upstream,
             limits.clone(),

@@ -15,8 +15,8 @@ use crate::figures;
 use crate::host::Host;
 use crate::report::printable;
 use connector_runtime::manifest::Manifest;
-use connector_runtime::plugins::Plugin;
 use connector_runtime::plugins::imports::OFFERED;
+use connector_runtime::plugins::{Plugin, grant};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -53,7 +53,7 @@ pub(crate) async fn inspect(global: &Global, file: &Path) -> Result<Answer, Fail
         .await
         .map_err(Failure::Refused)?;
     let imports: Vec<_> = plugin.imports.iter().map(|name| import(name)).collect();
-    let text = describe_plugin(&plugin, &imports);
+    let text = describe_plugin(&plugin, &imports, host.limits().uncovered_calls);
     let document = InspectDocument {
         path: &plugin.path,
         sha256: &plugin.sha256,
@@ -76,8 +76,8 @@ fn import(name: &str) -> Import<'_> {
     }
 }
 
-fn describe_plugin(plugin: &Plugin, imports: &[Import<'_>]) -> String {
-    let mut text = describe_manifest(&plugin.manifest);
+fn describe_plugin(plugin: &Plugin, imports: &[Import<'_>], uncovered: u32) -> String {
+    let mut text = describe_manifest(&plugin.manifest, uncovered);
     // Writing to a String cannot fail.
     let _ = write!(
         text,
@@ -92,7 +92,7 @@ fn describe_plugin(plugin: &Plugin, imports: &[Import<'_>]) -> String {
     text
 }
 
-fn describe_manifest(manifest: &Manifest) -> String {
+fn describe_manifest(manifest: &Manifest, uncovered: u32) -> String {
     let mut lines = vec![format!(
         "{} {} ({}): {} of {}",
         manifest.id, manifest.version, manifest.name, manifest.category, manifest.vendor
@@ -153,6 +153,10 @@ fn describe_manifest(manifest: &Manifest) -> String {
             figures::milliseconds(bucket.window_seconds.saturating_mul(1000)),
             bucket.concurrency
         ));
+    }
+    let (requests, buckets) = (&manifest.network.requests, &manifest.quota.buckets);
+    if let Some(uncovered) = grant::uncovered_calls(requests, buckets, uncovered) {
+        lines.push(uncovered);
     }
     if !manifest.ledger.counters.is_empty() {
         lines.push("ledger".into());

@@ -33,6 +33,7 @@ pub(crate) struct Network {
     /// `Some(None)`: expressly none.
     proxy: Option<Option<Proxy>>,
     connections: Option<u32>,
+    uncovered_calls: Option<u32>,
     connect: Option<Duration>,
     first_byte: Option<Duration>,
     idle: Option<Duration>,
@@ -54,11 +55,16 @@ struct NumberKey {
     set: fn(&mut Network, u64),
 }
 
-const NUMBERS: [NumberKey; 5] = [
+const NUMBERS: [NumberKey; 6] = [
     NumberKey {
         name: "connections",
         most: 64,
         set: |network, value| network.connections = u32::try_from(value).ok(),
+    },
+    NumberKey {
+        name: "uncovered_calls_per_hour",
+        most: 100_000,
+        set: |network, value| network.uncovered_calls = u32::try_from(value).ok(),
     },
     NumberKey {
         name: "connect_seconds",
@@ -82,7 +88,7 @@ const NUMBERS: [NumberKey; 5] = [
     },
 ];
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "ca_file",
     "allow_networks",
     "client_certificate",
@@ -91,6 +97,7 @@ const KEYS: [&str; 12] = [
     "proxy_username",
     "proxy_password_file",
     "connections",
+    "uncovered_calls_per_hour",
     "connect_seconds",
     "first_byte_seconds",
     "idle_seconds",
@@ -140,6 +147,7 @@ impl Network {
             identity: own.identity.clone().or_else(|| self.identity.clone()),
             proxy: own.proxy.clone().or_else(|| self.proxy.clone()),
             connections: own.connections.or(self.connections),
+            uncovered_calls: own.uncovered_calls.or(self.uncovered_calls),
             connect: own.connect.or(self.connect),
             first_byte: own.first_byte.or(self.first_byte),
             idle: own.idle.or(self.idle),
@@ -151,6 +159,7 @@ impl Network {
     pub(crate) fn limits(&self, host: &Limits) -> Limits {
         let mut limits = host.clone();
         limits.connections = self.connections.unwrap_or(limits.connections);
+        limits.uncovered_calls = self.uncovered_calls.unwrap_or(limits.uncovered_calls);
         limits.connect_timeout = self.connect.unwrap_or(limits.connect_timeout);
         limits.first_byte_timeout = self.first_byte.unwrap_or(limits.first_byte_timeout);
         limits.idle_timeout = self.idle.unwrap_or(limits.idle_timeout);

@@ -1,6 +1,6 @@
 use super::window::{Next, Window};
 use super::*;
-use crate::manifest::QuotaHeaders;
+use crate::manifest::{Bucket, Quota, QuotaHeaders, RequestRule};
 use http::{HeaderMap, StatusCode};
 use std::time::Duration;
 
@@ -64,8 +64,25 @@ fn reopened(store: &Arc<Memory>, clock: &Clock) -> Arc<Account> {
     QuotaBook::kept_in(store).account(&origin(), "reader", clock)
 }
 
+/// What a plugin declares that may request the bucket's path.
+fn plan(bucket: &Bucket, headers: QuotaHeaders) -> Plan {
+    let rule = RequestRule {
+        id: "assets".into(),
+        methods: vec!["GET".into()],
+        path: bucket.path.clone(),
+        form: std::collections::BTreeMap::new(),
+    };
+    let quota = Quota {
+        buckets: vec![bucket.clone()],
+        headers,
+    };
+    Plan::new(&quota, &[rule], 1000)
+}
+
 async fn take(account: &Arc<Account>, bucket: &Bucket) -> Result<Permit, Duration> {
-    account.permit(bucket, PATIENCE, &|_, _| {}).await
+    account
+        .permit(&plan(bucket, names()), &bucket.path, PATIENCE, &|_, _| {})
+        .await
 }
 
 /// One call whose answer has these headers.
@@ -87,16 +104,12 @@ async fn answered(
             (name, value.parse().unwrap())
         })
         .collect();
-    account.observe(bucket, &names(), status, &headers, &mut permit);
+    account.observe(status, &headers, &mut permit);
     permit.counted().await;
 }
 
 fn state(account: &Account, bucket: &Bucket) -> BucketState {
-    let quota = Quota {
-        buckets: vec![bucket.clone()],
-        headers: names(),
-    };
-    account.state(&quota).remove(0)
+    account.state(&plan(bucket, names())).remove(0)
 }
 
 #[tokio::test]
@@ -142,7 +155,8 @@ async fn whoever_waits_hears_how_long_and_why() {
     let listener = |time: Option<Duration>, reason: &str| {
         heard.lock().unwrap().push((time, reason.to_owned()));
     };
-    let permit = account.permit(&bucket, PATIENCE, &listener).await;
+    let plan = plan(&bucket, names());
+    let permit = account.permit(&plan, "/assets", PATIENCE, &listener).await;
     assert!(permit.is_ok());
     assert_eq!(
         *heard.lock().unwrap(),

@@ -3,6 +3,7 @@
 //! All times are milliseconds on the account's own line of time, which looks like the wall clock's but never jumps. A stored
 //! bucket has wall-clock times; a wall clock that was set back in between makes nothing wait longer than it would have.
 
+use super::Declared;
 use crate::manifest::Bucket;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -37,8 +38,14 @@ pub struct BucketState {
 /// A bucket as it is stored. All times are milliseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredBucket {
-    /// The bucket's id in the manifest.
+    /// What tells it from the others of its account.
     pub bucket: String,
+    /// What was declared. A row without that counts for nothing.
+    #[serde(default)]
+    pub declared: Option<Declared>,
+    /// When a plugin that declares it made its last call.
+    #[serde(default)]
+    pub used_ms: u64,
     /// When this was saved.
     pub saved_ms: u64,
     /// Calls per window, if the vendor has reported it.
@@ -66,16 +73,16 @@ pub(super) struct Reported {
     pub(super) wait_ms: Option<u64>,
 }
 
-/// When a call is allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// When a call is allowed; what holds it back longer is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Next {
     Now,
-    After(Duration),
     /// When another one has ended.
     Busy,
+    After(Duration),
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Window {
     calls: Option<u32>,
     window_ms: Option<u64>,
@@ -88,14 +95,23 @@ pub(super) struct Window {
     not_before: u64,
 }
 
+/// Milliseconds of a bucket's window as its plugin declares it.
+pub(super) fn declared_length(bucket: &Bucket) -> u64 {
+    bucket.window_seconds.saturating_mul(1000).min(LONGEST_MS)
+}
+
 impl Window {
     fn limit(&self, bucket: &Bucket) -> u32 {
         self.calls.unwrap_or(bucket.calls)
     }
 
     fn length(&self, bucket: &Bucket) -> u64 {
-        let assumed = bucket.window_seconds.saturating_mul(1000);
-        self.window_ms.unwrap_or(assumed).min(LONGEST_MS)
+        self.window_ms.unwrap_or(declared_length(bucket))
+    }
+
+    /// How long calls are remembered: neither what was declared nor what was reported makes them forgotten early.
+    fn kept(&self, bucket: &Bucket) -> u64 {
+        self.length(bucket).max(declared_length(bucket))
     }
 
     fn places(&self, bucket: &Bucket) -> u32 {
@@ -104,56 +120,104 @@ impl Window {
 
     /// Forgets what has left the window.
     fn roll(&mut self, bucket: &Bucket, now: u64) {
-        let length = self.length(bucket);
-        let is_over = |at: u64| at.saturating_add(length) <= now;
-        while self.made.front().is_some_and(|&(at, _)| is_over(at)) {
+        let (kept, length) = (self.kept(bucket), self.length(bucket));
+        let is_over = |at: u64, length: u64| at.saturating_add(length) <= now;
+        while self.made.front().is_some_and(|&(at, _)| is_over(at, kept)) {
             self.made.pop_front();
         }
-        self.others = self.others.filter(|&(at, _)| !is_over(at));
+        self.others = self.others.filter(|&(at, _)| !is_over(at, length));
     }
 
-    fn own(&self) -> u32 {
-        let calls = self.made.iter().map(|&(_, calls)| calls);
-        calls.fold(0, u32::saturating_add)
+    /// Calls of this host in the last `length` milliseconds.
+    fn own(&self, length: u64, now: u64) -> u32 {
+        self.made
+            .iter()
+            .filter(|&&(at, _)| at.saturating_add(length) > now)
+            .fold(0, |sum: u32, &(_, calls)| sum.saturating_add(calls))
     }
 
-    fn used(&self) -> u32 {
+    fn used(&self, length: u64, now: u64) -> u32 {
         let others = self.others.map_or(0, |(_, calls)| calls);
-        self.own().saturating_add(others)
+        self.own(length, now).saturating_add(others)
     }
 
-    /// When the next call is allowed.
-    pub(super) fn next(&mut self, bucket: &Bucket, now: u64) -> Next {
-        self.roll(bucket, now);
-        let limit = self.limit(bucket);
+    /// Milliseconds until one more call fits `limit` calls in `length` milliseconds, besides those in `others`.
+    fn full_for(&self, limit: u32, length: u64, others: Option<(u64, u32)>, now: u64) -> u64 {
         let usable = (limit - limit / RESERVE).max(1);
-        let mut wait = self.not_before.saturating_sub(now);
-        let mut excess = (self.used() + 1).saturating_sub(usable);
+        let others_calls = others.map_or(0, |(_, calls)| calls);
+        let used = self.own(length, now).saturating_add(others_calls);
+        let mut excess = used.saturating_add(1).saturating_sub(usable);
+        let mut wait = 0;
         if excess > 0 {
-            let mut leaving: Vec<_> = self.made.iter().copied().chain(self.others).collect();
+            let mut leaving: Vec<_> = self
+                .made
+                .iter()
+                .copied()
+                .chain(others)
+                .filter(|&(at, _)| at.saturating_add(length) > now)
+                .collect();
             leaving.sort_unstable();
             for (at, calls) in leaving {
-                let over = at.saturating_add(self.length(bucket)).saturating_sub(now);
-                wait = wait.max(over);
+                wait = wait.max(at.saturating_add(length) - now);
                 excess = excess.saturating_sub(calls);
                 if excess == 0 {
                     break;
                 }
             }
         }
+        wait
+    }
+
+    /// When the next call of a plugin that declares this bucket is allowed.
+    pub(super) fn next(&mut self, bucket: &Bucket, now: u64) -> Next {
+        self.roll(bucket, now);
+        let (limit, length) = (self.limit(bucket), self.length(bucket));
+        let wait =
+            self.not_before
+                .saturating_sub(now)
+                .max(self.full_for(limit, length, self.others, now));
+        self.allow(wait, self.places(bucket))
+    }
+
+    /// When the next call of a plugin that does not declare this bucket is allowed. What was learnt through the header
+    /// names of this one holds such a plugin back no more than what was declared: it may have been made up.
+    pub(super) fn next_of_neighbour(&mut self, bucket: &Bucket, now: u64) -> Next {
+        self.roll(bucket, now);
+        let wait = self
+            .full_for(bucket.calls, declared_length(bucket), None, now)
+            .min(self.full_for(self.limit(bucket), self.length(bucket), None, now));
+        self.allow(wait, self.places(bucket).max(bucket.concurrency))
+    }
+
+    fn allow(&self, wait: u64, places: u32) -> Next {
         if wait > 0 {
             Next::After(Duration::from_millis(wait))
-        } else if self.running >= self.places(bucket).saturating_sub(1).max(1) {
+        } else if self.running >= places.saturating_sub(1).max(1) {
             Next::Busy
         } else {
             Next::Now
         }
     }
 
+    /// A window that goes on from this one under other numbers, and with what was learnt if the same headers told it.
+    pub(super) fn successor(&self, with_learnt: bool) -> Self {
+        let made = self.made.clone();
+        let learnt = if with_learnt {
+            self.clone()
+        } else {
+            Self::default()
+        };
+        Self {
+            running: 0,
+            made,
+            ..learnt
+        }
+    }
+
     /// Counts a call that begins.
     pub(super) fn begin(&mut self, bucket: &Bucket, now: u64) {
         self.running += 1;
-        let part = (self.length(bucket) / EXACT as u64).max(1);
+        let part = (self.kept(bucket) / EXACT as u64).max(1);
         let is_full = self.made.len() >= EXACT;
         match self.made.back_mut() {
             Some((at, calls)) if *at == now || (is_full && *at / part == now / part) => {
@@ -193,7 +257,7 @@ impl Window {
         if let Some(remaining) = reported.remaining {
             self.roll(bucket, now);
             let used = self.limit(bucket).saturating_sub(remaining);
-            let others = used.saturating_sub(self.own());
+            let others = used.saturating_sub(self.own(self.length(bucket), now));
             self.others = (others > 0).then_some((now, others));
         }
     }
@@ -201,13 +265,14 @@ impl Window {
     /// For the ledger. `wall` is the wall clock's time at `now`.
     pub(super) fn state(&mut self, bucket: &Bucket, now: u64, wall: u64) -> BucketState {
         self.roll(bucket, now);
+        let length = self.length(bucket);
         let not_before = (self.not_before > now).then(|| wall + (self.not_before - now));
         BucketState {
             bucket: bucket.id.clone(),
-            calls_in_window: self.own(),
+            calls_in_window: self.own(length, now),
             limit: self.limit(bucket),
-            window_seconds: self.length(bucket) / 1000,
-            remaining: self.limit(bucket).saturating_sub(self.used()),
+            window_seconds: length / 1000,
+            remaining: self.limit(bucket).saturating_sub(self.used(length, now)),
             not_before,
             concurrency: self.places(bucket),
         }
@@ -222,6 +287,8 @@ impl Window {
         };
         StoredBucket {
             bucket: bucket.to_owned(),
+            declared: None,
+            used_ms: 0,
             saved_ms: wall,
             calls: self.calls,
             window_ms: self.window_ms,

@@ -71,8 +71,7 @@ fn less_or_the_same_is_covered() {
         ]);
         manifest["network"]["credential"] = Value::Null;
         manifest["quota"]["buckets"] = json!([
-            {"id": "assets", "path": "/api/*/*", "calls": 150, "window_seconds": 1800, "concurrency": 1},
-            {"id": "new", "path": "/about", "calls": 1_000_000, "window_seconds": 1, "concurrency": 99},
+            {"id": "renamed", "path": "/api/*/assets", "calls": 150, "window_seconds": 1800, "concurrency": 1},
         ]);
         manifest["version"] = json!("9.9.9");
     });
@@ -152,23 +151,64 @@ fn a_quota_that_holds_it_back_less_is_named() {
         (300, 3599, 2, "/api/*/assets"),
         (300, 3600, 3, "/api/*/assets"),
         (600, 7200, 2, "/api/*/assets"),
-        (300, 3600, 2, "/api/1/assets"),
     ] {
         let changed = json!({"id": "assets", "path": path, "calls": calls, "window_seconds": window, "concurrency": concurrency});
         assert_eq!(bucket(changed.clone()), named, "{changed}");
     }
-    let first = beyond(|manifest| {
-        let wide = json!({"id": "wide", "path": "/api/1/assets", "calls": 9000, "window_seconds": 1, "concurrency": 9});
-        manifest["quota"]["buckets"]
-            .as_array_mut()
-            .unwrap()
-            .insert(0, wide);
-    });
-    assert_eq!(first, named);
     let headers = beyond(|manifest| manifest["quota"]["headers"] = json!({"limit": ["age"]}));
     assert_eq!(
         headers,
         ["to have the vendor's limits read from other headers"]
+    );
+}
+
+#[test]
+fn a_quota_is_not_multiplied_by_splitting_moving_adding_or_dropping_buckets() {
+    let bucket = |path: &str, calls: u32| json!({"id": path, "path": path, "calls": calls, "window_seconds": 3600, "concurrency": 2});
+    let accepted = "300 calls in 3600 s, 2 at a time, to /api/*/assets";
+    for (buckets, named) in [
+        (
+            vec![bucket("/api/1/assets", 300), bucket("/api/*/assets", 300)],
+            "300 calls in 3600 s, 2 at a time, to /api/1/assets and 300 calls in 3600 s, 2 at a time, to /api/*/assets",
+        ),
+        (
+            vec![bucket("/api/*/*", 100)],
+            "100 calls in 3600 s, 2 at a time, to /api/*/*",
+        ),
+        (
+            vec![bucket("/api/*/assets", 300), bucket("/about", 9)],
+            "300 calls in 3600 s, 2 at a time, to /api/*/assets and 9 calls in 3600 s, 2 at a time, to /about",
+        ),
+        (Vec::new(), "none of its own"),
+    ] {
+        assert_eq!(
+            beyond(|manifest| manifest["quota"]["buckets"] = json!(buckets)),
+            [format!(
+                "other limits on its calls: {named} instead of {accepted}"
+            )]
+        );
+    }
+}
+
+#[test]
+fn what_it_asks_for_names_secrets_limits_and_the_headers_that_may_change_them() {
+    assert_eq!(
+        request(&manifest()).phrases(1000),
+        [
+            "GET /about",
+            "GET|POST /api/*/assets, with action=list|count",
+            "a credential from /user and /token",
+            "settings that stay secret from it: /key, /token",
+            "300 calls in 3600 s, 2 at a time, to /api/*/assets",
+            "no limit of its own on calls to /about: 1000 per hour",
+            "the vendor's limits read from x-limit",
+        ]
+    );
+    let mut none = manifest();
+    none["quota"] = json!({});
+    assert_eq!(
+        request(&none).phrases(7).last().unwrap(),
+        "no limit of its own on calls: 7 per hour"
     );
 }
 

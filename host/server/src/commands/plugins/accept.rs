@@ -69,7 +69,7 @@ pub(crate) async fn accept(
     let new = match (&before, directory.suspension(id)) {
         (_, Some(suspension)) => suspension.new.clone(),
         (Some(_), None) => Vec::new(),
-        (None, None) => plugin.grant.phrases(),
+        (None, None) => plugin.grant.phrases(host.limits().uncovered_calls),
     };
     grant::accept(&journal, plugin, host.clock().now_ms()).await?;
     let title = format!("{} {}", plugin.manifest.id, plugin.manifest.version);

@@ -33,7 +33,7 @@ pub(crate) async fn list(global: &Global, recheck: bool) -> Result<Answer, Failu
         host.plugins(&accepted).await?
     };
     let place = host.plugin_directory();
-    let text = describe(place, directory.listings());
+    let text = describe(place, directory.listings(), host.limits().uncovered_calls);
     let document = ListDocument {
         directory: place,
         plugins: directory.listings(),
@@ -41,7 +41,7 @@ pub(crate) async fn list(global: &Global, recheck: bool) -> Result<Answer, Failu
     Ok(Answer::new(text, &document, 0))
 }
 
-fn describe(place: &Path, listings: &[Listing]) -> String {
+fn describe(place: &Path, listings: &[Listing], uncovered: u32) -> String {
     if listings.is_empty() {
         return format!(
             "There are no plugins in {}. Put a connector's .wasm file there, or name another directory with --plugins.",
@@ -57,7 +57,7 @@ fn describe(place: &Path, listings: &[Listing]) -> String {
     // From the last to the first, so that the places of those to come stay as they are.
     for (place, listing) in listings.iter().enumerate().rev() {
         if let Some(grant) = &listing.grant {
-            let line = format!("  asks for {}", grant.phrases().join("; "));
+            let line = format!("  asks for {}", grant.phrases(uncovered).join("; "));
             lines.insert(place + 2, printable(&line));
         }
     }

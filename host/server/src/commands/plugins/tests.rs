@@ -83,7 +83,7 @@ fn a_manifest_is_described_by_what_it_asks_for() {
     )
     .unwrap();
     assert_eq!(
-        describe_manifest(&manifest),
+        describe_manifest(&manifest, 1000),
         "\
 acme-scanner 0.1.0 (Acme Scanner): Vulnerability Scanner of acme
 content types
