@@ -254,7 +254,7 @@ impl Account {
             if *key == own_key {
                 counted.used = now;
             }
-            saving.extend(self.save(counted, now));
+            saving.extend(self.save(counted, now).map(|write| (key.clone(), write)));
         }
         Ok(Permit {
             account: Arc::clone(self),
@@ -294,7 +294,11 @@ impl Account {
         counted
             .window
             .observe(&counted.declared.bucket, &reported, now);
-        permit.saving.extend(self.save(counted, now));
+        if let Some(write) = self.save(counted, now) {
+            // In place of the write when the call began, whose state it has.
+            permit.saving.retain(|(key, _)| *key != permit.own);
+            permit.saving.push((permit.own.clone(), write));
+        }
     }
 
     /// What is known of every bucket of `plan`, and of the host's own if it was used.
@@ -322,13 +326,14 @@ pub(crate) struct Permit {
     /// All that count it, the own one too.
     buckets: Vec<String>,
     began: u64,
-    saving: Vec<Saving>,
+    /// The last write of each.
+    saving: Vec<(String, Saving)>,
 }
 
 impl Permit {
     /// Ends when the call is counted durably, or cannot be: then it is counted in memory, and the log says why.
     pub(crate) async fn counted(&mut self) {
-        for saving in std::mem::take(&mut self.saving) {
+        for (_, saving) in std::mem::take(&mut self.saving) {
             let Err(error) = saving.await else { continue };
             tracing::warn!("a call of the vendor's quota is counted in memory only: {error}");
         }

@@ -1,3 +1,5 @@
+mod neighbours;
+
 use super::window::{Next, Window};
 use super::*;
 use crate::manifest::{Bucket, Quota, QuotaHeaders, RequestRule};

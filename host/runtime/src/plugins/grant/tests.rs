@@ -196,7 +196,7 @@ fn what_it_asks_for_names_secrets_limits_and_the_headers_that_may_change_them() 
         request(&manifest()).phrases(1000),
         [
             "GET /about",
-            "GET|POST /api/*/assets, with action=list|count",
+            "GET|POST /api/*/assets, with action=count|list",
             "a credential from /user and /token",
             "settings that stay secret from it: /key, /token",
             "300 calls in 3600 s, 2 at a time, to /api/*/assets",
