@@ -382,7 +382,7 @@ async fn a_response_that_nobody_reads_is_dropped_and_its_permit_goes_to_a_neighb
     let unread = first.get("/assets").await.unwrap();
     clock.sleep(Duration::from_secs(40)).await;
     let moving = clock.clone();
-    let time = tokio::spawn(async move { moving.sleep(Duration::from_secs(25)).await });
+    let time = tokio::spawn(async move { moving.sleep(Duration::from_secs(300)).await });
     let answer = second.get("/assets").await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(clock.elapsed(), Duration::from_secs(60));
@@ -433,7 +433,7 @@ async fn a_response_that_is_looked_at_once_and_stops_is_dropped_after_its_silenc
     assert!(once.await, "nothing is there");
     clock.sleep(Duration::from_secs(100)).await;
     let moving = clock.clone();
-    let time = tokio::spawn(async move { moving.sleep(Duration::from_secs(25)).await });
+    let time = tokio::spawn(async move { moving.sleep(Duration::from_secs(300)).await });
     let answer = second.get("/assets").await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(clock.elapsed(), Duration::from_secs(120));
