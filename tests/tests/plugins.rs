@@ -210,7 +210,7 @@ fn every_file_is_listed_with_its_verdict_and_the_good_ones_work() {
     assert_eq!(lines.len(), 1 + starts.len() + 2, "{text}");
     assert_eq!(
         lines[2],
-        "  asks for GET /assets; a credential from /token_name and /token"
+        "  asks for GET /assets; a credential from /token_name and /token; settings that stay secret from it: /token; no limit of its own on calls: 1000 per hour"
     );
 
     let output = site.run(&["collect", "qualys.toml"]).unwrap();
