@@ -209,7 +209,7 @@ fn every_file_is_listed_with_its_verdict_and_the_good_ones_work() {
     assert_eq!(lines.len(), 1 + starts.len() + 2, "{text}");
     assert_eq!(
         lines[2],
-        "  asks for GET /assets; a credential from /token_name and /token"
+        "  asks for GET /assets; a credential from /token_name and /token; settings that stay secret from it: /token; no limit of its own on calls: 1000 per hour"
     );
 
     assert_eq!(site.collect().unwrap(), 60);
@@ -873,4 +873,57 @@ async fn the_run_itself_refuses_a_plugin_that_asks_for_more_and_reload_tells_it(
     directory.reload(&engine, &accepted).await.unwrap();
     assert!(directory.suspension("acme-scanner").is_none());
     collect(&connector(&directory), &journal).await.unwrap();
+}
+
+/// A plugin that says this and can do nothing else.
+fn saying(manifest: &serde_json::Value) -> Vec<u8> {
+    let text = manifest.to_string();
+    let escape =
+        |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("\\{byte:02x}")).collect() };
+    let length = u32::try_from(text.len()).unwrap();
+    let start = [16_u32.to_le_bytes(), length.to_le_bytes()].concat();
+    let data = format!(
+        r#"(data (i32.const 8) "{}") (data (i32.const 16) "{}")"#,
+        escape(&start),
+        escape(text.as_bytes())
+    );
+    tests::hostile::connector("i32.const 8", &data).unwrap()
+}
+
+#[tokio::test]
+async fn a_file_that_splits_or_drops_the_buckets_of_the_one_before_is_suspended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hostile.wasm");
+    let mut manifest: serde_json::Value =
+        serde_json::from_str(include_str!("../../fixtures/hostile/manifest.json")).unwrap();
+    let bucket = |id: &str, path: &str, calls: u32| json!({"id": id, "path": path, "calls": calls, "window_seconds": 3600, "concurrency": 2});
+    manifest["quota"] = json!({"buckets": [bucket("any", "/*", 100)]});
+    std::fs::write(&path, saying(&manifest)).unwrap();
+    let engine = engine();
+    let mut directory = open(&engine, folder.path()).await;
+    let data = tempfile::tempdir().unwrap();
+    let journal = Journal::open(data.path(), connector_runtime::journal::migrations()).unwrap();
+    let plugin = Arc::clone(directory.find("hostile").unwrap());
+    connector_runtime::plugins::grant::accept(&journal, &plugin, 1)
+        .await
+        .unwrap();
+    let accepted = AcceptedGrants::read(&journal).unwrap();
+    for (buckets, is_suspended) in [
+        (json!([bucket("renamed", "/*", 90)]), false),
+        (
+            json!([bucket("any", "/things", 100), bucket("b", "/hosts", 100)]),
+            true,
+        ),
+        (json!([]), true),
+    ] {
+        manifest["quota"]["buckets"] = buckets.clone();
+        std::fs::write(&path, saying(&manifest)).unwrap();
+        directory.reload(&engine, &accepted).await.unwrap();
+        let suspension = directory.suspension("hostile");
+        assert_eq!(suspension.is_some(), is_suspended, "{buckets}");
+        assert!(
+            suspension.is_none_or(|it| it.new[0].starts_with("other limits on its calls: ")),
+            "{suspension:?}"
+        );
+    }
 }

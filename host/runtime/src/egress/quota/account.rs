@@ -4,7 +4,7 @@ use super::window::{Next, Reported, Window, declared_length};
 use super::{BucketState, Declared, Plan, QuotaStore, Saving};
 use crate::Clock;
 use http::{HeaderMap, StatusCode};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -31,7 +31,7 @@ pub(crate) struct Account {
 #[derive(Default)]
 struct Books {
     /// By what tells the buckets apart.
-    buckets: HashMap<String, Counted>,
+    buckets: BTreeMap<String, Counted>,
     /// Of the connectors that there are.
     plans: Vec<Weak<Plan>>,
 }

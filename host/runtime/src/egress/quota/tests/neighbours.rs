@@ -91,7 +91,7 @@ async fn another_id_or_larger_numbers_give_no_calls_beside_those_of_a_neighbour(
     let account = account(&clock);
     let honest = Plugin::on(&account, &bucket("assets", 100, 3600), names());
     let renamed = Plugin::on(&account, &bucket("mine", 100, 3600), names());
-    let greedy = Plugin::on(&account, &bucket("more", 1_000_000, 1), made_up());
+    let greedy = Plugin::on(&account, &bucket("more", 1_000_000, 1), names());
     for _ in 0..30 {
         renamed.call("/assets").await.unwrap();
     }
