@@ -5,7 +5,7 @@
 
 mod forged;
 
-pub use forged::{compile_bomb, forged};
+pub use forged::{compile_bomb, forge, forged};
 
 use crate::{acme_component, compiled};
 use connector_runtime::egress::Upstream;

@@ -882,12 +882,14 @@ fn saying(manifest: &serde_json::Value) -> Vec<u8> {
         |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("\\{byte:02x}")).collect() };
     let length = u32::try_from(text.len()).unwrap();
     let start = [16_u32.to_le_bytes(), length.to_le_bytes()].concat();
-    let data = format!(
-        r#"(data (i32.const 8) "{}") (data (i32.const 16) "{}")"#,
+    let module = format!(
+        r#"(module
+        (func (export "interflow:connector/connector@0.1.0#describe") (result i32) i32.const 8)
+        (data (i32.const 8) "{}") (data (i32.const 16) "{}"))"#,
         escape(&start),
         escape(text.as_bytes())
     );
-    tests::hostile::connector("i32.const 8", &data).unwrap()
+    tests::hostile::forge(&module).unwrap()
 }
 
 #[tokio::test]

@@ -18,15 +18,22 @@ fn text(name: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(&path).with_context(|| path.display().to_string())
 }
 
-/// The component of one hostile `.wat` file. A core module becomes a connector: it gets a memory and an allocator before its
-/// own parts, and the functions of the contract that it does not have, none of which returns.
+/// The component of one hostile `.wat` file.
 ///
 /// # Errors
 /// If there is no such file, or it is not WebAssembly.
 pub fn forged(name: &str) -> anyhow::Result<Vec<u8>> {
-    let text = text(name)?;
+    forge(&text(name)?)
+}
+
+/// The component of a text. A core module becomes a connector: it gets a memory and an allocator before its
+/// own parts, and the functions of the contract that it does not have, none of which returns.
+///
+/// # Errors
+/// If it is not WebAssembly.
+pub fn forge(text: &str) -> anyhow::Result<Vec<u8>> {
     let Some((head, own)) = text.split_once("(module") else {
-        return Ok(wat::parse_str(&text)?);
+        return Ok(wat::parse_str(text)?);
     };
     let mut whole = format!(
         r#"{head}(module
