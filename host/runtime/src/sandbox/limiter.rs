@@ -44,7 +44,7 @@ pub(crate) struct Limiter {
     table_limit: usize,
     count_limit: usize,
     memory: usize,
-    tables: usize,
+    table_elements: usize,
     pub(crate) memory_peak: usize,
     /// The last growth that was refused, in words: what a trap report needs to explain an allocation failure.
     pub(crate) refused: Option<String>,
@@ -58,7 +58,7 @@ impl Limiter {
             table_limit: limits.table_elements,
             count_limit: limits.instances,
             memory: 0,
-            tables: 0,
+            table_elements: 0,
             memory_peak: 0,
             refused: None,
         }
@@ -92,7 +92,8 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let total = (self.tables - current.min(self.tables)).saturating_add(desired);
+        let total =
+            (self.table_elements - current.min(self.table_elements)).saturating_add(desired);
         if total > self.table_limit {
             self.refused = Some(format!(
                 "table: {total} elements wanted, {} allowed",
@@ -100,7 +101,7 @@ impl ResourceLimiter for Limiter {
             ));
             return Ok(false);
         }
-        self.tables = total;
+        self.table_elements = total;
         self.spending.note(Limit::TableElements, total as u64);
         Ok(true)
     }
