@@ -7,15 +7,15 @@ use connector_runtime::egress::{
 };
 use connector_runtime::runs::RunOutcome;
 use connector_runtime::sandbox::FaultKind::Limit;
-use connector_runtime::testing::Script;
+use connector_runtime::testing::{Bench, Script};
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tests::hostile::Attack;
+use tests::hostile::{Attack, component, settings};
 
 const DENIED: &str = "ErrorCode::HttpRequestDenied";
 
@@ -425,4 +425,58 @@ async fn requests_that_nobody_looks_after_are_given_up_with_their_instance() {
         tokio::task::yield_now().await;
     }
     assert_eq!(watched.open.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn two_plugins_on_one_account_share_the_calls_that_neither_has_a_bucket_for() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let vendor = {
+        let calls = Arc::clone(&calls);
+        move |_: http::Request<Bytes>| {
+            calls.fetch_add(1, Ordering::SeqCst);
+            async {
+                Ok::<_, UpstreamError>(http::Response::new(body_of(Full::new(Bytes::from("[]")))))
+            }
+        }
+    };
+    let limits = Limits {
+        // Less the twentieth that is left to others: 38.
+        uncovered_calls: 40,
+        requests: 1000,
+        ..Limits::default()
+    };
+    let mut greedy = Bench::of(component("request_loop"))
+        .compiled(tests::compiled())
+        .limits(limits)
+        .settings(settings(true))
+        .upstream(vendor.clone())
+        .open()
+        .await
+        .unwrap();
+    let mut account = settings(true);
+    account.as_object_mut().unwrap().remove("attack");
+    let mut modest = Bench::of(tests::acme_component())
+        .named("acme", "modest")
+        .beside(&greedy)
+        .settings(account)
+        .upstream(vendor)
+        .open()
+        .await
+        .unwrap();
+    assert_eq!(modest.collect().await.unwrap().outcome, RunOutcome::Done);
+    let ledger = greedy.collect().await.unwrap();
+    assert_eq!(ledger.traffic.requests, 37, "{}", ledger.to_json());
+    assert_eq!(ledger.traffic.held_back, 1000 - 37);
+    assert_eq!(ledger.quota[0].calls_in_window, 38);
+    let ledger = modest.collect().await.unwrap();
+    assert_ne!(ledger.outcome, RunOutcome::Done);
+    assert_eq!(
+        calls.load(Ordering::SeqCst),
+        38,
+        "the vendor does not notice"
+    );
+
+    modest.clock().advance(Duration::from_secs(3600));
+    assert_eq!(modest.collect().await.unwrap().outcome, RunOutcome::Done);
+    assert_eq!(calls.load(Ordering::SeqCst), 39);
 }
