@@ -69,7 +69,7 @@ impl Clock {
 
     /// Wall-clock time, milliseconds since 1970.
     pub fn now_ms(&self) -> u64 {
-        u64::try_from(self.since_epoch().as_millis()).unwrap_or(u64::MAX)
+        milliseconds(self.since_epoch())
     }
 
     /// Monotonic time since this clock was made.
@@ -199,6 +199,11 @@ impl Drop for Timer {
     fn drop(&mut self) {
         lock(&self.state).waiting.remove(&(self.deadline, self.id));
     }
+}
+
+/// A time in whole milliseconds, as documents and the journal have them.
+pub(crate) fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

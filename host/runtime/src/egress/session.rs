@@ -2,6 +2,7 @@
 
 use super::{Denial, Egress, PERMIT_PATIENCE, Traffic, headers};
 use crate::Clock;
+use crate::clock::milliseconds;
 use crate::limits::{Limit, Spending};
 use crate::redaction::Redactor;
 use crate::sandbox::Meter;
@@ -121,10 +122,6 @@ impl EgressSession {
             waiting: None,
         }
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A request's share of what the bodies of an instance's requests may hold; given back when it is dropped.

@@ -1,5 +1,6 @@
 //! What went over the wire in one run, for its ledger.
 
+use crate::clock::milliseconds;
 use crate::limits::Spending;
 use crate::redaction::Redactor;
 use serde::Serialize;
@@ -80,7 +81,7 @@ impl Traffic {
 
     pub(crate) fn waited(&self, time: Duration) {
         self.with(|counts| {
-            counts.permit_wait_ms += u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            counts.permit_wait_ms += milliseconds(time);
         });
     }
 

@@ -640,6 +640,7 @@ fn a_file_of_every_released_schema_is_brought_up_to_date_and_keeps_its_ids() {
         let row = journal.find_connector("acme", "scanner").unwrap().unwrap();
         assert_eq!(row.id, "c", "of schema {released}");
         assert_eq!(journal.strikes("c").unwrap(), None);
+        assert!(journal.accepted_grants().unwrap().is_empty());
     }
 }
 
@@ -998,26 +999,6 @@ async fn what_was_accepted_last_for_a_plugin_is_what_is_remembered() {
     drop(journal);
     let rows = open(dir.path()).accepted_grants().unwrap();
     assert_eq!(rows, [accepted("{\"a\":1}", 7)]);
-}
-
-#[test]
-fn a_file_of_the_first_version_gets_a_place_for_what_is_accepted_and_keeps_its_connectors() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join(FILE_NAME);
-    let mut old = Connection::open(&path).unwrap();
-    let first = migrations().into_iter().take(1).collect();
-    rusqlite_migration::Migrations::new(first)
-        .to_latest(&mut old)
-        .unwrap();
-    old.execute_batch(
-        "INSERT INTO tenants VALUES ('t', 'acme', 1);
-         INSERT INTO connectors (id, tenant, name, kind, created) VALUES ('c', 't', 'scanner-1', 'acme-scanner', 1);",
-    )
-    .unwrap();
-    drop(old);
-    let journal = Journal::open(dir.path(), migrations()).unwrap();
-    assert_eq!(connector(&journal), "c");
-    assert!(journal.accepted_grants().unwrap().is_empty());
 }
 
 #[tokio::test]

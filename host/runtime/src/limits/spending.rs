@@ -1,7 +1,7 @@
 //! What a run spent of each limit: its largest use, and the sum of all.
 
-use super::table::milliseconds;
 use super::{Limit, Limits, TABLE};
+use crate::clock::milliseconds;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! The limits by name: one list for the host's configuration, the ledger and the README.
 
 use super::Limits;
+use crate::clock::milliseconds;
 use std::time::Duration;
 
 /// A limit. Its place here is its place in [`TABLE`].
@@ -229,10 +230,6 @@ impl Row {
     pub(super) fn is_measured(&self) -> (bool, bool) {
         (self.measure != Unknown, self.measure == Summed)
     }
-}
-
-pub(super) fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

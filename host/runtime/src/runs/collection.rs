@@ -7,6 +7,7 @@ use super::ledger::{ContentLedger, RunOutcome};
 use super::observer::{Event, Observer};
 use super::retry::{self, Decision};
 use super::{Connector, RunError, RunOptions, StartError, strikes};
+use crate::clock::milliseconds;
 use crate::egress::{EgressSession, Traffic};
 use crate::interflow::{Envelope, Filter, Index, remains};
 use crate::journal::{Block, Commit, Journal};
@@ -290,7 +291,7 @@ impl Collection<'_> {
     async fn wait(&mut self, time: Duration, reason: &str) -> bool {
         let clock = self.connector.clock();
         if time > self.wait_left() {
-            let wait_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            let wait_ms = milliseconds(time);
             let resume_at = clock.now_ms().saturating_add(wait_ms);
             self.ledger.resume_at = Some(resume_at);
             self.ledger.end(

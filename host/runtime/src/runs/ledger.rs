@@ -1,6 +1,7 @@
 //! The ledger of a run: what was asked, what came, what is missing, how long it waited, and why it ended.
 
 use super::Identity;
+use crate::clock::milliseconds;
 use crate::egress::{BucketState, Traffic, TrafficCounts};
 use crate::interflow::Filter;
 use crate::limits::Spent;
@@ -344,8 +345,7 @@ impl Ledger {
     pub(crate) fn finish(&mut self, ended: u64, waited: Duration, traffic: &Traffic) {
         self.ended = ended;
         self.traffic = traffic.counts();
-        self.waited_ms =
-            u64::try_from(waited.as_millis()).unwrap_or(u64::MAX) + self.traffic.permit_wait_ms;
+        self.waited_ms = milliseconds(waited) + self.traffic.permit_wait_ms;
         self.records = self.contents.iter().map(|content| content.records).sum();
         self.struck_out |= self.contents.iter().any(|content| content.struck_out);
         self.resume_at = self

@@ -4,6 +4,7 @@
 //! while, longer each time, and after three such runs in a row set aside. A plugin's file that is replaced starts anew, and
 //! so does a run that keeps a batch and has no fault. What a vendor does (an error, a time-out, a page that cannot be read) is no strike.
 
+use crate::clock::milliseconds;
 use crate::journal::StrikeRow;
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ pub(crate) fn after(before: Option<&StrikeRow>, plugin: &str, now_ms: u64) -> St
     StrikeRow {
         plugin: plugin.to_owned(),
         runs: earlier + 1,
-        not_before_ms: now_ms + u64::try_from(back_off.as_millis()).unwrap_or(u64::MAX),
+        not_before_ms: now_ms + milliseconds(back_off),
     }
 }
 

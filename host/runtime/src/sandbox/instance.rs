@@ -13,6 +13,7 @@ use super::limiter::{Usage, host_memory_peak};
 use super::log::{Listener, LogLine};
 use super::meter::Meter;
 use super::state::State;
+use crate::clock::milliseconds;
 use crate::egress::EgressSession;
 use crate::limits::Limit;
 use crate::{Clock, Limits};
@@ -378,8 +379,7 @@ impl Instance {
             cursor: request.cursor.clone(),
             max_items: self.limits.batch_items,
             max_bytes: self.limits.batch_bytes,
-            soft_deadline_ms: u64::try_from(self.limits.batch_soft_deadline.as_millis())
-                .unwrap_or(u64::MAX),
+            soft_deadline_ms: milliseconds(self.limits.batch_soft_deadline),
             attempt: request.attempt,
             options: request.options.to_string(),
         };

@@ -3,6 +3,7 @@
 use super::window::{Next, Reported, Window, declared_length};
 use super::{BucketState, Declared, Plan, QuotaStore, Saving};
 use crate::Clock;
+use crate::clock::milliseconds;
 use http::{HeaderMap, StatusCode};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -365,8 +366,4 @@ impl Drop for Permit {
         drop(books);
         self.account.returned.notify_waiters();
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
