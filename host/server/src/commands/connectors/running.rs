@@ -4,24 +4,49 @@ use crate::answer::Answer;
 use crate::arguments::{Global, RunNamed};
 use crate::commands::{collect, test as examination};
 use crate::connectors::Catalogue;
+use crate::connectors::listing::StoredConnector;
 use crate::definition::Definition;
 use crate::failure::Failure;
 use crate::host::{self, Host};
-use connector_runtime::plugins::AcceptedGrants;
+use connector_runtime::plugins::{AcceptedGrants, Plugin};
+use connector_runtime::settings::Settings;
 use indicatif::MultiProgress;
+use std::sync::Arc;
+
+/// A kept connector with all that its run needs.
+struct Kept {
+    host: Host,
+    connector: StoredConnector,
+    definition: Definition,
+    plugin: Arc<Plugin>,
+    settings: Settings,
+}
+
+impl Kept {
+    async fn find(mut host: Host, catalogue: &Catalogue, name: &str) -> Result<Self, Failure> {
+        let connector = catalogue.connector(name)?;
+        let settings = catalogue.unsealed(&connector, &[])?;
+        let definition = Definition::of_stored(&connector, settings);
+        let accepted = AcceptedGrants::read(catalogue.journal())?;
+        let plugin = host.plugin(&definition, &accepted).await?;
+        let settings = host.settings(&definition, &plugin)?;
+        host.keep_quota_in(catalogue.journal());
+        Ok(Self {
+            host,
+            connector,
+            definition,
+            plugin,
+            settings,
+        })
+    }
+}
 
 /// Tests a connector, also while it is collecting; nothing is stored.
 pub(super) async fn test(global: &Global, name: &str) -> Result<Answer, Failure> {
-    let mut host = Host::assemble(global)?;
+    let host = Host::assemble(global)?;
     let catalogue = Catalogue::read(&host::data_directory(global)?)?;
-    let connector = catalogue.connector(name)?;
-    let settings = catalogue.unsealed(&connector, &[])?;
-    let definition = Definition::of_stored(&connector, settings);
-    let accepted = AcceptedGrants::read(catalogue.journal())?;
-    let plugin = host.plugin(&definition, &accepted).await?;
-    let settings = host.settings(&definition, &plugin)?;
-    host.keep_quota_in(catalogue.journal());
-    examination::examine(&host, &definition, plugin, settings).await
+    let kept = Kept::find(host, &catalogue, name).await?;
+    examination::examine(&kept.host, &kept.definition, kept.plugin, kept.settings).await
 }
 
 /// One run.
@@ -30,25 +55,19 @@ pub(super) async fn run(
     run: &RunNamed,
     screen: &MultiProgress,
 ) -> Result<Answer, Failure> {
-    let mut host = Host::assemble(global)?;
+    let host = Host::assemble(global)?;
     let catalogue = Catalogue::open(&host::data_directory(global)?)?;
-    let connector = catalogue.connector(&run.name)?;
-    let settings = catalogue.unsealed(&connector, &[])?;
-    let definition = Definition::of_stored(&connector, settings);
-    let accepted = AcceptedGrants::read(catalogue.journal())?;
-    let plugin = host.plugin(&definition, &accepted).await?;
-    let settings = host.settings(&definition, &plugin)?;
-    host.keep_quota_in(catalogue.journal());
-    let full = connector.full_name();
+    let kept = Kept::find(host, &catalogue, &run.name).await?;
+    let full = kept.connector.full_name();
     let run = collect::Run {
         global,
-        host: &host,
+        host: &kept.host,
         catalogue: &catalogue,
-        connector: &connector,
-        definition: &definition,
+        connector: &kept.connector,
+        definition: &kept.definition,
         options: &run.options,
         test: format!("connector-host connectors test {full}"),
         again: format!("connector-host connectors run {full}"),
     };
-    run.execute(plugin, settings, screen).await
+    run.execute(kept.plugin, kept.settings, screen).await
 }
