@@ -182,7 +182,18 @@ impl Host {
         definition: &Definition,
         accepted: &AcceptedGrants,
     ) -> Result<Arc<Plugin>, Failure> {
-        let directory = self.plugins(accepted).await?;
+        self.plugin_of(&self.plugins(accepted).await?, definition)
+    }
+
+    /// The plugin of `directory` for a definition's type.
+    ///
+    /// # Errors
+    /// As [`Host::plugin`].
+    pub(crate) fn plugin_of(
+        &self,
+        directory: &Directory,
+        definition: &Definition,
+    ) -> Result<Arc<Plugin>, Failure> {
         if let Some(suspension) = directory.suspension(&definition.kind) {
             return Err(Failure::Suspended(suspension.clone()));
         }

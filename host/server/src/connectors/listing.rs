@@ -127,14 +127,14 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(
     })
 }
 
-/// The connectors that `reference` (`tenant/name` or `name`) may mean.
+/// The connectors that `reference` (`tenant/name`, `name` or an id) may mean.
 fn meant(database: &Connection, reference: &str) -> Result<Vec<StoredConnector>, CatalogueError> {
     let (tenant, name) = match reference.split_once('/') {
         Some((tenant, name)) => (Some(tenant), name),
         None => (None, reference),
     };
     let mut rows = database.prepare_cached(&format!(
-        "{SELECT} WHERE c.name = ?1 AND t.name = coalesce(?2, t.name) ORDER BY t.name"
+        "{SELECT} WHERE (c.name = ?1 AND t.name = coalesce(?2, t.name)) OR (?2 IS NULL AND c.id = ?1) ORDER BY t.name"
     ))?;
     let rows = rows.query_map(params![name, tenant], StoredConnector::from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)

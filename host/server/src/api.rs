@@ -1,0 +1,153 @@
+//! The REST API: what a console, a script or the command line may ask of a serving host.
+//!
+//! ```text
+//! connection ─ who asks (access) ─ route ─ service ─ catalogue, schedule
+//! ```
+//!
+//! Promises: without credentials nothing is answered but `/healthz`, the API's page and the login; what belongs to a tenant that the
+//! caller may not see answers as if it did not exist; unknown keys are refused; every mistake has one shape ([`problem`]);
+//! every list has `total`, pages and an order. The OpenAPI document is made from the handlers themselves.
+
+pub(crate) mod connectors;
+pub(crate) mod extract;
+pub(crate) mod page;
+pub(crate) mod problem;
+
+use crate::access::{self, AccessState};
+use crate::service::Service;
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Router, middleware};
+use problem::Problem;
+use std::sync::Arc;
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Under which everything lies.
+pub(crate) const ROOT: &str = "/connect/api/v1";
+/// The largest body of a request, in bytes.
+const LARGEST_BODY: usize = 1 << 20;
+
+/// What handlers work with.
+#[derive(Clone)]
+pub(crate) struct ApiState {
+    pub(crate) service: Arc<Service>,
+    pub(crate) access: AccessState,
+}
+
+impl FromRef<ApiState> for AccessState {
+    fn from_ref(state: &ApiState) -> Self {
+        state.access.clone()
+    }
+}
+
+impl FromRef<ApiState> for Arc<Service> {
+    fn from_ref(state: &ApiState) -> Self {
+        Arc::clone(&state.service)
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Connector host",
+        description = "Connectors, their tenants, runs and status. Times are milliseconds since 1970. Send a token as `authorization: Bearer`, or log in at `/session`. Every problem is `application/problem+json` (RFC 9457).",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    security(("token" = []), ("session" = []))
+)]
+struct Base;
+
+fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(Base::openapi()).nest(
+        ROOT,
+        OpenApiRouter::new()
+            .routes(routes!(connectors::list, connectors::create))
+            .routes(routes!(connectors::get, connectors::change, connectors::delete))
+            .routes(routes!(connectors::activate))
+            .routes(routes!(connectors::deactivate))
+            .routes(routes!(connectors::test_unsaved))
+            .routes(routes!(connectors::test))
+            .routes(routes!(connectors::run, connectors::stop))
+            .routes(routes!(connectors::events)),
+    )
+}
+
+/// The OpenAPI document.
+pub(crate) fn document() -> Document {
+    finish(routes().into_openapi())
+}
+
+fn finish(mut document: Document) -> Document {
+    let components = document.components.get_or_insert_with(Default::default);
+    components.add_security_scheme(
+        "token",
+        SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+    );
+    components.add_security_scheme(
+        "session",
+        SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(access::COOKIE))),
+    );
+    document
+}
+
+/// Everything that is answered over HTTP.
+pub(crate) fn router(state: ApiState) -> Router {
+    let (guarded, document) = routes().split_for_parts();
+    let document = finish(document);
+    let guarded = guarded
+        .fallback(|| async { Problem::not_found("there is nothing at this path; /api/docs shows what there is") })
+        .layer(middleware::from_fn_with_state(
+            state.access.clone(),
+            access::layer,
+        ))
+        .with_state(state);
+    let page = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", document);
+    Router::new()
+        .route("/healthz", get(|| async { (StatusCode::OK, "ok\n") }))
+        .merge(page)
+        .fallback_service(guarded)
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "bad-request",
+                "this path is there, but not with this method; /api/docs shows which it has",
+            )
+        })
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(middleware::map_response(with_fences))
+}
+
+/// What every answer says to a browser.
+async fn with_fences(mut response: Response) -> Response {
+    const FENCES: [(HeaderName, HeaderValue); 4] = [
+        (
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ),
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        (
+            header::REFERRER_POLICY,
+            HeaderValue::from_static("no-referrer"),
+        ),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(
+                "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+            ),
+        ),
+    ];
+    let headers = response.headers_mut();
+    for (name, value) in FENCES {
+        headers.entry(name).or_insert(value);
+    }
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
