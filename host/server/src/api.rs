@@ -10,8 +10,12 @@
 
 pub(crate) mod connectors;
 pub(crate) mod extract;
+pub(crate) mod filters;
 pub(crate) mod page;
+pub(crate) mod places;
+pub(crate) mod plugins;
 pub(crate) mod problem;
+pub(crate) mod runs;
 
 use crate::access::{self, AccessState};
 use crate::service::Service;
@@ -73,8 +77,28 @@ fn routes() -> OpenApiRouter<ApiState> {
             .routes(routes!(connectors::deactivate))
             .routes(routes!(connectors::test_unsaved))
             .routes(routes!(connectors::test))
-            .routes(routes!(connectors::run, connectors::stop))
-            .routes(routes!(connectors::events)),
+            .routes(routes!(runs::run, runs::stop))
+            .routes(routes!(connectors::events))
+            .routes(routes!(runs::of_connector))
+            .routes(routes!(filters::attach, filters::detach))
+            .routes(routes!(filters::list, filters::create))
+            .routes(routes!(filters::get, filters::change, filters::delete))
+            .routes(routes!(filters::try_out))
+            .routes(routes!(places::tenants, places::add_tenant))
+            .routes(routes!(places::rename_tenant, places::delete_tenant))
+            .routes(routes!(places::profiles, places::add_profile))
+            .routes(routes!(places::delete_profile))
+            .routes(routes!(places::add_to_profile, places::remove_from_profile))
+            .routes(routes!(places::devices, places::add_device))
+            .routes(routes!(places::delete_device))
+            .routes(routes!(plugins::list))
+            .routes(routes!(plugins::get))
+            .routes(routes!(plugins::reload))
+            .routes(routes!(plugins::accept))
+            .routes(routes!(plugins::rotate))
+            .routes(routes!(runs::list))
+            .routes(routes!(runs::get))
+            .routes(routes!(runs::status)),
     )
 }
 

@@ -12,7 +12,9 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod api;
 mod arguments;
+mod client;
 mod commands;
 mod config;
 mod connectors;
@@ -22,10 +24,13 @@ mod failure;
 mod figures;
 mod host;
 mod http_help;
+mod keeper;
 mod log;
 mod progress;
 mod report;
 mod secrets;
+mod serve;
+mod service;
 mod table;
 
 use answer::Answer;
@@ -126,5 +131,6 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Devices(command) => commands::devices::run(global, command).await,
         Command::Runs(command) => commands::runs::run(global, command).await,
         Command::Secrets(command) => commands::secrets::run(global, command).await,
+        Command::Serve(serve) => serve::run(global, serve).await,
     }
 }

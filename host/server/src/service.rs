@@ -11,6 +11,8 @@ mod examination;
 pub(crate) use connectors::{Change, ConnectorChange, NewConnector, Replacement};
 pub(crate) use examination::TestReply;
 
+pub(crate) use crate::commands::plugins::Accepted;
+use crate::commands::plugins::accept_in;
 use crate::connectors::Catalogue;
 use crate::connectors::listing::StoredConnector;
 use crate::definition::Definition;
@@ -18,7 +20,7 @@ use crate::failure::Failure;
 use crate::host::Host;
 use crate::plugins::SharedDirectory;
 use crate::schedule::Schedule;
-use connector_runtime::plugins::Plugin;
+use connector_runtime::plugins::{Changes, Plugin};
 use std::sync::{Arc, Mutex};
 
 /// See the module.
@@ -55,6 +57,28 @@ impl Service {
     pub(crate) fn plugin(&self, definition: &Definition) -> Result<Arc<Plugin>, Failure> {
         self.host
             .plugin_of(&self.plugins.current(), definition)
+    }
+
+    /// Takes up plugins that have come, changed or gone.
+    ///
+    /// # Errors
+    /// If the plugin directory cannot be read; everything is as it was then.
+    pub(crate) async fn reload_plugins(&self) -> Result<Changes, Failure> {
+        let changes = self.plugins.reload().await?;
+        self.schedule.changed_all();
+        Ok(changes)
+    }
+
+    /// Accepts what a plugin asks for now.
+    ///
+    /// # Errors
+    /// If there is no such plugin, or it is another file.
+    pub(crate) async fn accept(&self, id: &str, sha256: Option<&str>) -> Result<Accepted, Failure> {
+        let directory = self.plugins.current();
+        let journal = self.catalogue.journal();
+        let accepted = accept_in(&self.host, journal, &directory, id, sha256).await?;
+        self.reload_plugins().await?;
+        Ok(accepted)
     }
 
     /// A kept connector with its secrets, as a definition.

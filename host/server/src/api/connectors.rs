@@ -6,14 +6,12 @@ use super::problem::Problem;
 use crate::access::{Principal, Right};
 use crate::connectors::event::Event;
 use crate::connectors::listing::{LastRun, StoredConnector};
-use crate::failure::Failure;
 use crate::service::{Change, ConnectorChange, NewConnector, Service, TestReply};
 use crate::status::Status;
 use axum::extract::State;
 use axum::http::StatusCode;
 use connector_runtime::plugins::Plugin;
-use connector_runtime::runs::RunOptions;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -123,27 +121,6 @@ pub(crate) struct ChangeDocument {
     warnings: Vec<Value>,
 }
 
-/// How to run.
-#[derive(Default, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RunRequest {
-    /// Read everything again, whatever was collected before.
-    #[serde(default)]
-    pub(crate) full: bool,
-    /// Run although the plugin's faults hold the connector back or have set it aside.
-    #[serde(default)]
-    pub(crate) force: bool,
-}
-
-/// A run that has begun or waits for its turn.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct RunStarted {
-    /// The connector's id.
-    connector: String,
-    /// A sentence.
-    message: String,
-}
-
 /// The events of a connector, the newest first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EventList {
@@ -162,7 +139,7 @@ pub(crate) fn visible(
 ) -> Result<StoredConnector, Problem> {
     let unknown = || Problem::not_found(format!("there is no connector `{reference}`"));
     match service.catalogue.connector(reference) {
-        Ok(connector) if principal.sees(Some(&connector.tenant_id)) => Ok(connector),
+        Ok(connector) if principal.sees(&connector.tenant_id) => Ok(connector),
         Ok(_) => Err(unknown()),
         Err(error) if error.code() == "not-found" => Err(unknown()),
         Err(error) => Err(error.into()),
@@ -237,7 +214,7 @@ pub(crate) async fn list(
 ) -> Result<Json<ConnectorList>, Problem> {
     let mut connectors = service.catalogue.connectors()?;
     connectors.retain(|connector| {
-        principal.sees(Some(&connector.tenant_id))
+        principal.sees(&connector.tenant_id)
             && query.wants(
                 &connector.name,
                 Some((&connector.tenant, &connector.tenant_id)),
@@ -288,11 +265,11 @@ fn tenant_of(service: &Service, principal: &Principal, asked: &str) -> Result<St
     let found = tenants
         .into_iter()
         .find(|tenant| tenant.id == asked || tenant.name == asked)
-        .filter(|tenant| principal.sees(Some(&tenant.id)));
+        .filter(|tenant| principal.sees(&tenant.id));
     match found {
         Some(tenant) => Ok(tenant.name),
         // A definition makes its tenant, if whoever keeps it may make tenants.
-        None if principal.require(Right::Administer).is_ok() => Ok(asked.to_owned()),
+        None if principal.may(Right::Administer) => Ok(asked.to_owned()),
         None => Err(Problem::not_found(format!(
             "cust_id: there is no tenant `{asked}`"
         ))),
@@ -306,9 +283,9 @@ pub(crate) async fn create(
     principal: Principal,
     Json(new): Json<NewConnector>,
 ) -> Result<(StatusCode, Json<ChangeDocument>), Problem> {
-    principal.require(Right::Change)?;
+    principal.require(Right::Change, "change connectors")?;
     if new.profile.is_some() {
-        principal.require(Right::Administer)?;
+        principal.require(Right::Administer, "change profiles")?;
     }
     let tenant = tenant_of(&service, &principal, &new.cust_id)?;
     let change = service.create(&tenant, new).await?;
@@ -324,7 +301,7 @@ pub(crate) async fn change(
     Json(change): Json<ConnectorChange>,
 ) -> Result<Json<ChangeDocument>, Problem> {
     let connector = visible(&service, &principal, &reference)?;
-    principal.require(Right::Change)?;
+    principal.require(Right::Change, "change connectors")?;
     let change = service.edit(&connector, change).await?;
     changed(&service, change)
 }
@@ -337,7 +314,7 @@ pub(crate) async fn delete(
     Name(reference): Name,
 ) -> Result<StatusCode, Problem> {
     let connector = visible(&service, &principal, &reference)?;
-    principal.require(Right::Change)?;
+    principal.require(Right::Change, "change connectors")?;
     service.delete(&connector).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -369,7 +346,7 @@ async fn set_active(
     active: bool,
 ) -> Result<Json<ChangeDocument>, Problem> {
     let connector = visible(service, principal, reference)?;
-    principal.require(Right::Change)?;
+    principal.require(Right::Change, "change connectors")?;
     let change = service.set_active(&connector, active).await?;
     changed(service, change)
 }
@@ -382,7 +359,7 @@ pub(crate) async fn test(
     Name(reference): Name,
 ) -> Result<Json<TestReply>, Problem> {
     let connector = visible(&service, &principal, &reference)?;
-    principal.require(Right::Change)?;
+    principal.require(Right::Change, "change connectors")?;
     Ok(Json(service.test(&connector).await?))
 }
 
@@ -393,56 +370,10 @@ pub(crate) async fn test_unsaved(
     principal: Principal,
     Json(new): Json<NewConnector>,
 ) -> Result<Json<TestReply>, Problem> {
-    principal.require(Right::Change)?;
+    principal.require(Right::Change, "change connectors")?;
     let tenant = tenant_of(&service, &principal, &new.cust_id)?;
     let definition = new.definition(tenant).map_err(Problem::from)?;
     Ok(Json(service.test_unsaved(&definition).await?))
-}
-
-/// Collect once, now
-#[utoipa::path(post, path = "/connectors/{connector}/run", params(("connector" = String, Path, description = "Its id")), request_body = RunRequest, responses((status = 202, body = RunStarted), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn run(
-    State(service): State<Arc<Service>>,
-    principal: Principal,
-    Name(reference): Name,
-    Json(request): Json<RunRequest>,
-) -> Result<(StatusCode, Json<RunStarted>), Problem> {
-    let connector = visible(&service, &principal, &reference)?;
-    principal.require(Right::Change)?;
-    if !connector.active {
-        return Err(Failure::Inactive {
-            connector: connector.full_name(),
-        }
-        .into());
-    }
-    let options = RunOptions {
-        full: request.full,
-        force: request.force,
-        ..RunOptions::default()
-    };
-    service.schedule.run_now(&connector.id, options).await?;
-    let message = format!(
-        "connector {} collects as soon as there is room for it; its status says how it goes",
-        connector.full_name()
-    );
-    let started = RunStarted {
-        connector: connector.id,
-        message,
-    };
-    Ok((StatusCode::ACCEPTED, Json(started)))
-}
-
-/// Stop the run under way at its next safe point
-#[utoipa::path(delete, path = "/connectors/{connector}/run", params(("connector" = String, Path, description = "Its id")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn stop(
-    State(service): State<Arc<Service>>,
-    principal: Principal,
-    Name(reference): Name,
-) -> Result<StatusCode, Problem> {
-    let connector = visible(&service, &principal, &reference)?;
-    principal.require(Right::Change)?;
-    service.schedule.stop_run(&connector.id).await;
-    Ok(StatusCode::NO_CONTENT)
 }
 
 /// What was done to a connector, the newest first

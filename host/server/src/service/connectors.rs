@@ -121,6 +121,25 @@ fn wrong(mistakes: &mut Vec<Mistake>, label: &str, key: &str, message: impl Into
 }
 
 impl NewConnector {
+    /// A definition, to be sent.
+    pub(crate) fn of(definition: &Definition) -> Self {
+        Self {
+            cust_id: definition.tenant.clone(),
+            name: definition.name.clone(),
+            kind: definition.kind.clone(),
+            category: None,
+            is_collect: None,
+            is_respond: None,
+            run_on: definition.run_on.clone(),
+            active: definition.active,
+            conf: definition.typed().as_object().cloned().unwrap_or_default(),
+            filter_list: Vec::new(),
+            advanced_setting: None,
+            profile: None,
+            secrets_later: false,
+        }
+    }
+
     /// As a definition that was just typed, for the tenant of this name.
     pub(crate) fn definition(self, tenant: String) -> Result<Definition, Failure> {
         let label = format!("connector {tenant}/{}", self.name);
@@ -333,6 +352,23 @@ pub(crate) struct Replacement<'a> {
 }
 
 impl Replacement<'_> {
+    /// The same, to be sent.
+    pub(crate) fn request(&self) -> ConnectorChange {
+        let taken_out = self.touched.iter().filter(|pointer| {
+            let is_there = self.settings.pointer(pointer).is_some();
+            !is_there
+        });
+        ConnectorChange {
+            unset: taken_out
+                .map(|pointer| pointer.trim_start_matches('/').replace("~1", "/").replace("~0", "~"))
+                .collect(),
+            conf: self.settings.as_object().cloned(),
+            replace: true,
+            active: self.active,
+            ..ConnectorChange::default()
+        }
+    }
+
     /// Validates and keeps them. Where the origin or the account changes, every stored secret must be typed again in the
     /// same request: what is stored was meant for another place.
     ///

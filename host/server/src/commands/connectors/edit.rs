@@ -7,12 +7,12 @@
 use super::{Changed, describe_warnings};
 use crate::answer::Answer;
 use crate::arguments::{Edit, Global};
-use crate::connectors::Catalogue;
 use crate::connectors::listing::StoredConnector;
 use crate::definition::{self, Definition};
 use crate::document;
 use crate::failure::{Failure, Mistake};
-use crate::host::{self, Host};
+use crate::host::Host;
+use crate::keeper::Keeper;
 use crate::service::{Change, Replacement};
 use connector_runtime::Manifest;
 use connector_runtime::plugins::AcceptedGrants;
@@ -31,7 +31,8 @@ pub(super) async fn run(global: &Global, edit: &Edit) -> Result<Answer, Failure>
         ));
     }
     let host = Host::assemble(global)?;
-    let catalogue = Catalogue::open(&host::data_directory(global)?)?;
+    let keeper = Keeper::open(global)?;
+    let catalogue = keeper.catalogue();
     let connector = catalogue.connector(&edit.name)?;
     let before = Definition::of_stored(&connector, connector.settings.clone());
     let accepted = AcceptedGrants::read(catalogue.journal())?;
@@ -63,7 +64,26 @@ pub(super) async fn run(global: &Global, edit: &Edit) -> Result<Answer, Failure>
         active,
         mistakes,
     };
-    let change = change.apply(&host, &catalogue, &plugin).await?;
+    let change = match &keeper {
+        Keeper::Here(catalogue) => change.apply(&host, catalogue, &plugin).await?,
+        Keeper::There(client, catalogue) => {
+            let label = PathBuf::from(format!("connector {}", connector.full_name()));
+            if !change.mistakes.is_empty() {
+                return Err(Failure::Mistakes(change.mistakes));
+            }
+            let reply = client
+                .change(&connector, &change.request())
+                .await
+                .map_err(|failure| failure.in_file(&label))?;
+            Change {
+                connector: catalogue.connector(&connector.id)?,
+                changed: reply.changed,
+                shaping: reply.full_walk_because,
+                missing: reply.missing,
+                warnings: reply.warnings,
+            }
+        }
+    };
     Ok(answer(&change))
 }
 
