@@ -23,9 +23,12 @@ mod figures;
 mod host;
 mod http_help;
 mod log;
+mod plugins;
 mod progress;
 mod report;
+mod schedule;
 mod secrets;
+mod status;
 mod table;
 
 use answer::Answer;
