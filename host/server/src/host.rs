@@ -15,11 +15,12 @@ use crate::config::Config;
 use crate::connectors::schema::migrations;
 use crate::definition::Definition;
 use crate::failure::{Failure, Mistake};
+use crate::schedule::ScheduleOptions;
 use crate::secrets;
 use connector_runtime::Clock;
 use connector_runtime::egress::{NetworkUpstream, QuotaBook};
 use connector_runtime::journal::{Journal, JournalError};
-use connector_runtime::plugins::{AcceptedGrants, Directory, Plugin, Refusals};
+use connector_runtime::plugins::{AcceptedGrants, Changes, Directory, Plugin, Refusals};
 use connector_runtime::runs::{Connector, Identity};
 use connector_runtime::sandbox::Engine;
 use connector_runtime::settings::Settings;
@@ -90,6 +91,11 @@ impl Host {
         &self.clock
     }
 
+    /// Which device this is, and how it runs its connectors.
+    pub(crate) fn schedule_options(&self) -> &ScheduleOptions {
+        &self.config.schedule
+    }
+
     /// Whether `http://` and addresses of this machine are allowed.
     pub(crate) fn insecure_loopback(&self) -> bool {
         self.insecure_loopback
@@ -149,6 +155,35 @@ impl Host {
         self.directory(accepted, refusals).await
     }
 
+    /// Looks at the directory again, also at one that has come to be since.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub(crate) async fn look_again(
+        &self,
+        directory: &mut Directory,
+        accepted: &AcceptedGrants,
+    ) -> Result<Changes, Failure> {
+        if !self.plugins_are_named && !self.plugins.exists() {
+            return Ok(Changes::default());
+        }
+        if directory.path().is_none() {
+            *directory = self.directory(accepted, self.refusals()).await?;
+            return Ok(Changes {
+                added: directory
+                    .plugins()
+                    .iter()
+                    .map(|plugin| plugin.manifest.id.clone())
+                    .collect(),
+                ..Changes::default()
+            });
+        }
+        directory
+            .reload(&self.engine, accepted)
+            .await
+            .map_err(Failure::Plugins)
+    }
+
     /// What other commands of this data directory have refused.
     fn refusals(&self) -> Refusals {
         Refusals::kept_in(self.data.join("compiled").join("refusals"))
@@ -185,7 +220,7 @@ impl Host {
         self.plugin_of(&self.plugins(accepted).await?, definition)
     }
 
-    /// The plugin of `directory` for a definition's type.
+    /// Like [`Host::plugin`], of a directory that has been read.
     ///
     /// # Errors
     /// As [`Host::plugin`].
@@ -247,7 +282,10 @@ impl Host {
             tracing::warn!("{warning}");
         }
         let settings = definition.settings(&plugin.manifest, self.insecure_loopback)?;
-        secrets::keep(Arc::new(settings.redactor()));
+        secrets::keep(
+            &format!("{}/{}", definition.tenant, definition.name),
+            Arc::new(settings.redactor()),
+        );
         Ok(settings)
     }
 

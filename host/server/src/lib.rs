@@ -26,11 +26,14 @@ mod host;
 mod http_help;
 mod keeper;
 mod log;
+mod plugins;
 mod progress;
 mod report;
+mod schedule;
 mod secrets;
 mod serve;
 mod service;
+mod status;
 mod table;
 
 use answer::Answer;
