@@ -2,8 +2,10 @@
 //!
 //! Global flags may stand before or after the command. A mistake ends with exit code 2 and the parser's own sentence.
 
+mod access;
 mod catalogue;
 
+pub(crate) use access::{AddUser, EditUser, PasswordSource, TokensCommand, UsersCommand};
 pub(crate) use catalogue::{
     ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand, RunNamed,
     RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
@@ -120,6 +122,12 @@ pub(crate) enum Command {
     /// The key that seals the stored secrets
     #[command(subcommand)]
     Secrets(SecretsCommand),
+    /// Who may sign in, and with which role
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// What programs come in with
+    #[command(subcommand)]
+    Tokens(TokensCommand),
 }
 
 /// What to show of plugins.

@@ -7,6 +7,7 @@
 //!  (the journal's, with their ids)   ├ profile_members ─ profiles
 //!                                    ├ connector_filters ─ filters
 //!                                    └ run_on ─ devices            events, deletions
+//! users ─ sessions, tokens
 //! ```
 //!
 //! Promises: a change is one transaction, with its event; a connector's id outlives every change of its settings, and its
@@ -27,7 +28,10 @@ pub(crate) mod profile;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod secret;
+pub(crate) mod session;
 pub(crate) mod tenant;
+pub(crate) mod token;
+pub(crate) mod user;
 pub(crate) mod validation;
 
 #[cfg(test)]

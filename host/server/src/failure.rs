@@ -1,5 +1,6 @@
 //! Why a command could not do its work, and the exit code that follows.
 
+use crate::access::AccessError;
 use crate::connectors::error::CatalogueError;
 use connector_runtime::egress::NetworkError;
 use connector_runtime::journal::JournalError;
@@ -138,6 +139,9 @@ pub(crate) enum Failure {
     /// No threads.
     #[error("the host's threads cannot start: {0}. Look at the limits of this user and machine.")]
     Threads(io::Error),
+    /// A user or a token was not changed, or access was refused.
+    #[error(transparent)]
+    Access(#[from] AccessError),
 }
 
 impl Failure {
@@ -153,6 +157,7 @@ impl Failure {
             | Self::Network(_)
             | Self::Catalogue(_)
             | Self::Inactive { .. }
+            | Self::Access(_)
             | Self::Journal(_) => 2,
             Self::Refused(PluginError::Read { .. }) => 2,
             Self::Refused(_)
@@ -190,6 +195,7 @@ impl Failure {
             Self::Run(_) => "run",
             Self::Interrupted { .. } => "interrupted",
             Self::Threads(_) => "threads",
+            Self::Access(error) => error.code(),
         }
     }
 

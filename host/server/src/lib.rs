@@ -10,8 +10,18 @@
 //!
 //! No vendor here: whatever is particular to one stands in its plugin's manifest.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the routes of users, tokens and sessions are mounted by `serve`"
+    )
+)]
 
+mod access;
 mod answer;
+mod api;
 mod arguments;
 mod commands;
 mod config;
@@ -126,5 +136,7 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Devices(command) => commands::devices::run(global, command).await,
         Command::Runs(command) => commands::runs::run(global, command).await,
         Command::Secrets(command) => commands::secrets::run(global, command).await,
+        Command::Users(command) => commands::users::run(global, command).await,
+        Command::Tokens(command) => commands::tokens::run(global, command).await,
     }
 }

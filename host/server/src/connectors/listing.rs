@@ -127,6 +127,21 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(
     })
 }
 
+/// A column that holds one of a few words.
+pub(super) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let text: String = row.get(column)?;
+    text.parse().map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Text,
+            Box::new(error),
+        )
+    })
+}
+
 /// The connectors that `reference` (`tenant/name` or `name`) may mean.
 fn meant(database: &Connection, reference: &str) -> Result<Vec<StoredConnector>, CatalogueError> {
     let (tenant, name) = match reference.split_once('/') {

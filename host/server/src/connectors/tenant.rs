@@ -157,6 +157,12 @@ impl Catalogue {
                     "tenant {name} has log filters; delete them first (`filters list`)"
                 )));
             }
+            let accounts = "SELECT EXISTS (SELECT 1 FROM users WHERE tenant = ?1 UNION ALL SELECT 1 FROM tokens WHERE tenant = ?1)";
+            if database.query_row(accounts, [&id], |row| row.get(0))? {
+                return Err(CatalogueError::Conflict(format!(
+                    "tenant {name} has users or tokens; delete them first (`users list`, `tokens list`)"
+                )));
+            }
             database.execute("DELETE FROM tenants WHERE id = ?1", [&id])?;
             event::note(database, now, None, "tenant", &format!("tenant {name} was deleted"))
         })
