@@ -15,7 +15,11 @@ pub(crate) mod page;
 pub(crate) mod places;
 pub(crate) mod plugins;
 pub(crate) mod problem;
+pub(crate) mod request;
 pub(crate) mod runs;
+pub(crate) mod session;
+pub(crate) mod tokens;
+pub(crate) mod users;
 
 use crate::access::{self, AccessState};
 use crate::service::Service;
@@ -67,10 +71,9 @@ impl FromRef<ApiState> for Arc<Service> {
 )]
 struct Base;
 
-fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(Base::openapi()).nest(
-        ROOT,
-        OpenApiRouter::new()
+/// The routes that need credentials.
+fn guarded() -> OpenApiRouter<ApiState> {
+    let own = OpenApiRouter::new()
             .routes(routes!(connectors::list, connectors::create))
             .routes(routes!(connectors::get, connectors::change, connectors::delete))
             .routes(routes!(connectors::activate))
@@ -98,13 +101,18 @@ fn routes() -> OpenApiRouter<ApiState> {
             .routes(routes!(plugins::rotate))
             .routes(routes!(runs::list))
             .routes(routes!(runs::get))
-            .routes(routes!(runs::status)),
-    )
+            .routes(routes!(runs::status));
+    OpenApiRouter::new()
+        .nest(ROOT, own)
+        .merge(session::routes())
+        .merge(users::routes())
+        .merge(tokens::routes())
 }
 
 /// The OpenAPI document.
 pub(crate) fn document() -> Document {
-    finish(routes().into_openapi())
+    let open = OpenApiRouter::with_openapi(Base::openapi()).merge(session::open_routes());
+    finish(open.merge(guarded()).into_openapi())
 }
 
 fn finish(mut document: Document) -> Document {
@@ -122,20 +130,22 @@ fn finish(mut document: Document) -> Document {
 
 /// Everything that is answered over HTTP.
 pub(crate) fn router(state: ApiState) -> Router {
-    let (guarded, document) = routes().split_for_parts();
-    let document = finish(document);
+    let (open, _) = session::open_routes::<ApiState>().split_for_parts();
+    let (guarded, _) = guarded().split_for_parts();
     let guarded = guarded
-        .fallback(|| async { Problem::not_found("there is nothing at this path; /api/docs shows what there is") })
+        .fallback(|| async {
+            Problem::not_found("there is nothing at this path; /api/docs shows what there is")
+        })
         .layer(middleware::from_fn_with_state(
             state.access.clone(),
-            access::layer,
-        ))
-        .with_state(state);
+            access::authenticate,
+        ));
+    let document = document();
     let page = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", document);
     Router::new()
         .route("/healthz", get(|| async { (StatusCode::OK, "ok\n") }))
         .merge(page)
-        .fallback_service(guarded)
+        .merge(open.merge(guarded).with_state(state))
         .method_not_allowed_fallback(|| async {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,

@@ -2,8 +2,10 @@
 //!
 //! Global flags may stand before or after the command. A mistake ends with exit code 2 and the parser's own sentence.
 
+mod access;
 mod catalogue;
 
+pub(crate) use access::{AddUser, EditUser, PasswordSource, TokensCommand, UsersCommand};
 pub(crate) use catalogue::{
     ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand, RunNamed,
     RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
@@ -126,6 +128,12 @@ pub(crate) enum Command {
         after_help = "Examples:\n  connector-host serve\n  connector-host serve --listen 0.0.0.0:8443 --tls-certificate host.pem --tls-key host.key\n\nSIGTERM ends it gracefully; SIGHUP takes up plugins that have come, changed or gone."
     )]
     Serve(Serve),
+    /// Who may sign in, and with which role
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// What programs come in with
+    #[command(subcommand)]
+    Tokens(TokensCommand),
 }
 
 /// Where to serve.

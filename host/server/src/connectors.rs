@@ -8,6 +8,7 @@
 //!                                    ├ connector_filters ─ filters
 //!                                    ├ run_on ─ devices            events, deletions
 //!                                    └ statuses
+//! users ─ sessions, tokens
 //! ```
 //!
 //! Promises: a change is one transaction, with its event; a connector's id outlives every change of its settings, and its
@@ -29,8 +30,11 @@ pub(crate) mod run;
 pub(crate) mod schedule;
 pub(crate) mod schema;
 pub(crate) mod secret;
+pub(crate) mod session;
 pub(crate) mod status;
 pub(crate) mod tenant;
+pub(crate) mod token;
+pub(crate) mod user;
 pub(crate) mod validation;
 
 #[cfg(test)]

@@ -368,7 +368,8 @@ fn from_environment(
     }
 }
 
-fn from_file(path: &Path) -> Result<String, String> {
+/// The text of a file that holds a secret and nothing else.
+pub(crate) fn from_file(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let cannot = |error: std::io::Error| {
         format!("{shown} cannot be read ({error}); check the path and its permissions")

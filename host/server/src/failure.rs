@@ -1,5 +1,6 @@
 //! Why a command could not do its work, and the exit code that follows.
 
+use crate::access::AccessError;
 use crate::api::problem::Problem;
 use crate::connectors::error::CatalogueError;
 use connector_runtime::egress::NetworkError;
@@ -148,6 +149,9 @@ pub(crate) enum Failure {
     /// The process that serves could not be asked, or cannot serve.
     #[error("{0}")]
     Serving(String),
+    /// A user or a token was not changed, or access was refused.
+    #[error(transparent)]
+    Access(#[from] AccessError),
 }
 
 impl Failure {
@@ -164,6 +168,7 @@ impl Failure {
             | Self::Catalogue(_)
             | Self::Inactive { .. }
             | Self::Serving(_)
+            | Self::Access(_)
             | Self::Journal(_) => 2,
             Self::Answered(problem) => match problem.code.as_str() {
                 "plugin-fault" | "plugin-refused" | "held-back" | "set-aside" | "run" | "busy"
@@ -207,6 +212,7 @@ impl Failure {
             Self::Run(_) => "run",
             Self::Interrupted { .. } => "interrupted",
             Self::Threads(_) => "threads",
+            Self::Access(error) => error.code(),
             Self::Answered(problem) => &problem.code,
             Self::Busy(_) => "busy",
             Self::Serving(_) => "serving",

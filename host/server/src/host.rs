@@ -96,6 +96,11 @@ impl Host {
         &self.config.schedule
     }
 
+    /// The device that this host is.
+    pub(crate) fn device(&self) -> &str {
+        &self.config.schedule.device
+    }
+
     /// Whether `http://` and addresses of this machine are allowed.
     pub(crate) fn insecure_loopback(&self) -> bool {
         self.insecure_loopback

@@ -10,7 +10,16 @@
 //!
 //! No vendor here: whatever is particular to one stands in its plugin's manifest.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the routes of users, tokens and sessions are mounted by `serve`"
+    )
+)]
 
+mod access;
 mod answer;
 mod api;
 mod arguments;
@@ -135,5 +144,7 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Runs(command) => commands::runs::run(global, command).await,
         Command::Secrets(command) => commands::secrets::run(global, command).await,
         Command::Serve(serve) => serve::run(global, serve).await,
+        Command::Users(command) => commands::users::run(global, command).await,
+        Command::Tokens(command) => commands::tokens::run(global, command).await,
     }
 }

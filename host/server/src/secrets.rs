@@ -29,6 +29,14 @@ pub(crate) fn keep(connector: &str, redactor: Arc<Redactor>) {
     }
 }
 
+/// A connector is deleted, and its secrets with it.
+pub(crate) fn forget(connector: &str) {
+    KNOWN
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .remove(connector);
+}
+
 /// A text on its way out.
 pub(crate) fn page(text: &str) -> Cow<'_, str> {
     through(text, Redactor::page)

@@ -48,18 +48,17 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
     host.keep_quota_in(catalogue.journal());
     let host = Arc::new(host);
     let clock = host.clock().clone();
-    let plugins = Arc::new(SharedDirectory::open(&host, &catalogue).await?);
+    let plugins = Arc::new(SharedDirectory::open(&host, catalogue.journal()).await?);
     let runner = Arc::new(HostRunner::new(
         Arc::clone(&host),
         Arc::clone(&catalogue),
         Arc::clone(&plugins),
     ));
-    let options = host.schedule_options()?;
     let schedule = Arc::new(Schedule::new(
         Arc::clone(&catalogue),
         clock.clone(),
         runner,
-        options,
+        host.schedule_options().clone(),
     ));
     let service = Arc::new(Service::new(
         Arc::clone(&host),

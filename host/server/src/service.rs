@@ -64,7 +64,10 @@ impl Service {
     /// # Errors
     /// If the plugin directory cannot be read; everything is as it was then.
     pub(crate) async fn reload_plugins(&self) -> Result<Changes, Failure> {
-        let changes = self.plugins.reload().await?;
+        let changes = self
+            .plugins
+            .reload(&self.host, self.catalogue.journal())
+            .await?;
         self.schedule.changed_all();
         Ok(changes)
     }

@@ -147,7 +147,8 @@ pub(crate) fn visible(
 }
 
 fn document(service: &Service, connector: StoredConnector) -> Result<ConnectorDocument, Problem> {
-    let status = service.catalogue.status_of(&connector)?;
+    let status = service.catalogue.status(&connector.id)?;
+    let status = status.ok_or_else(|| Problem::not_found("the connector has just been deleted"))?;
     let filters = service.catalogue.filters_of(&connector.id)?;
     let filters = filters.into_iter().map(|filter| filter.name).collect();
     Ok(of(service, connector, &status, filters))
@@ -206,7 +207,7 @@ fn changed(service: &Service, change: Change) -> Result<Json<ChangeDocument>, Pr
 }
 
 /// The connectors
-#[utoipa::path(get, path = "/connectors", params(ListQuery), responses((status = 200, body = ConnectorList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/connectors", tag = "connectors", params(ListQuery), responses((status = 200, body = ConnectorList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -249,7 +250,7 @@ pub(crate) async fn list(
 }
 
 /// One connector
-#[utoipa::path(get, path = "/connectors/{connector}", params(("connector" = String, Path, description = "Its id, or `tenant/name` with the slash as %2F")), responses((status = 200, body = ConnectorDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/connectors/{connector}", tag = "connectors", params(("connector" = String, Path, description = "Its id, or `tenant/name` with the slash as %2F")), responses((status = 200, body = ConnectorDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn get(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -277,7 +278,7 @@ fn tenant_of(service: &Service, principal: &Principal, asked: &str) -> Result<St
 }
 
 /// Keep a new connector
-#[utoipa::path(post, path = "/connectors", request_body = NewConnector, responses((status = 201, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/connectors", tag = "connectors", request_body = NewConnector, responses((status = 201, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn create(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -293,7 +294,7 @@ pub(crate) async fn create(
 }
 
 /// Change a connector's settings
-#[utoipa::path(patch, path = "/connectors/{connector}", params(("connector" = String, Path, description = "Its id")), request_body = ConnectorChange, responses((status = 200, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(patch, path = "/connectors/{connector}", tag = "connectors", params(("connector" = String, Path, description = "Its id")), request_body = ConnectorChange, responses((status = 200, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn change(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -307,7 +308,7 @@ pub(crate) async fn change(
 }
 
 /// Delete a connector with its secrets, positions and cache; its records stay
-#[utoipa::path(delete, path = "/connectors/{connector}", params(("connector" = String, Path, description = "Its id")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/connectors/{connector}", tag = "connectors", params(("connector" = String, Path, description = "Its id")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn delete(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -320,7 +321,7 @@ pub(crate) async fn delete(
 }
 
 /// Let a connector collect
-#[utoipa::path(post, path = "/connectors/{connector}/activate", params(("connector" = String, Path, description = "Its id")), responses((status = 200, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/connectors/{connector}/activate", tag = "connectors", params(("connector" = String, Path, description = "Its id")), responses((status = 200, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn activate(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -330,7 +331,7 @@ pub(crate) async fn activate(
 }
 
 /// Let a connector collect no longer; a run under way stops at its next safe point
-#[utoipa::path(post, path = "/connectors/{connector}/deactivate", params(("connector" = String, Path, description = "Its id")), responses((status = 200, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/connectors/{connector}/deactivate", tag = "connectors", params(("connector" = String, Path, description = "Its id")), responses((status = 200, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn deactivate(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -352,7 +353,7 @@ async fn set_active(
 }
 
 /// Check a kept connector's credentials and connectivity, at once; one test at a time
-#[utoipa::path(post, path = "/connectors/{connector}/test", params(("connector" = String, Path, description = "Its id")), responses((status = 200, body = TestReply), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/connectors/{connector}/test", tag = "connectors", params(("connector" = String, Path, description = "Its id")), responses((status = 200, body = TestReply), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn test(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -364,7 +365,7 @@ pub(crate) async fn test(
 }
 
 /// Check the credentials and connectivity of a connector that is not kept
-#[utoipa::path(post, path = "/connectors/test", request_body = NewConnector, responses((status = 200, body = TestReply), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/connectors/test", tag = "connectors", request_body = NewConnector, responses((status = 200, body = TestReply), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn test_unsaved(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -377,7 +378,7 @@ pub(crate) async fn test_unsaved(
 }
 
 /// What was done to a connector, the newest first
-#[utoipa::path(get, path = "/connectors/{connector}/events", params(("connector" = String, Path, description = "Its id"), ListQuery), responses((status = 200, body = EventList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/connectors/{connector}/events", tag = "connectors", params(("connector" = String, Path, description = "Its id"), ListQuery), responses((status = 200, body = EventList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn events(
     State(service): State<Arc<Service>>,
     principal: Principal,

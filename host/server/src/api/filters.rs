@@ -158,7 +158,7 @@ fn own(principal: &Principal, tenant: Option<&str>) -> Result<(), Problem> {
 }
 
 /// The filters that the caller may see; of their connectors, those that it may see
-#[utoipa::path(get, path = "/filters", params(ListQuery), responses((status = 200, body = FilterList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/filters", tag = "filters", params(ListQuery), responses((status = 200, body = FilterList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -198,7 +198,7 @@ fn hide_others(principal: &Principal, filter: &mut StoredFilter) {
 }
 
 /// One filter
-#[utoipa::path(get, path = "/filters/{filter}", params(("filter" = String, Path, description = "Its name")), responses((status = 200, body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/filters/{filter}", tag = "filters", params(("filter" = String, Path, description = "Its name")), responses((status = 200, body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn get(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -210,7 +210,7 @@ pub(crate) async fn get(
 }
 
 /// Keep a new filter; it drops nothing before it is attached
-#[utoipa::path(post, path = "/filters", request_body = NewFilter, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/filters", tag = "filters", request_body = NewFilter, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn create(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -226,7 +226,7 @@ pub(crate) async fn create(
 }
 
 /// Give a filter other conditions
-#[utoipa::path(patch, path = "/filters/{filter}", params(("filter" = String, Path, description = "Its name")), request_body = FilterChange, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(patch, path = "/filters/{filter}", tag = "filters", params(("filter" = String, Path, description = "Its name")), request_body = FilterChange, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn change(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -241,7 +241,7 @@ pub(crate) async fn change(
 }
 
 /// Delete a filter that is attached to nothing
-#[utoipa::path(delete, path = "/filters/{filter}", params(("filter" = String, Path, description = "Its name")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/filters/{filter}", tag = "filters", params(("filter" = String, Path, description = "Its name")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn delete(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -254,7 +254,7 @@ pub(crate) async fn delete(
 }
 
 /// Show what conditions would have dropped of a connector's last records; nothing is changed
-#[utoipa::path(post, path = "/filters/try", request_body = DryRun, responses((status = 200, body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/filters/try", tag = "filters", request_body = DryRun, responses((status = 200, body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn try_out(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -279,7 +279,7 @@ pub(crate) async fn try_out(
 }
 
 /// Let a connector drop what a filter matches
-#[utoipa::path(put, path = "/connectors/{connector}/filters/{filter}", params(("connector" = String, Path, description = "Its id"), ("filter" = String, Path, description = "Its name")), responses((status = 200, body = Changed), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(put, path = "/connectors/{connector}/filters/{filter}", tag = "filters", params(("connector" = String, Path, description = "Its id"), ("filter" = String, Path, description = "Its name")), responses((status = 200, body = Changed), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn attach(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -293,7 +293,7 @@ pub(crate) async fn attach(
 }
 
 /// Let a connector drop it no longer
-#[utoipa::path(delete, path = "/connectors/{connector}/filters/{filter}", params(("connector" = String, Path, description = "Its id"), ("filter" = String, Path, description = "Its name")), responses((status = 200, body = Changed), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/connectors/{connector}/filters/{filter}", tag = "filters", params(("connector" = String, Path, description = "Its id"), ("filter" = String, Path, description = "Its name")), responses((status = 200, body = Changed), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn detach(
     State(service): State<Arc<Service>>,
     principal: Principal,

@@ -71,7 +71,7 @@ fn seen(service: &Service, principal: &Principal) -> Result<Vec<StoredConnector>
 }
 
 /// The tenants that the caller may see
-#[utoipa::path(get, path = "/tenants", params(ListQuery), responses((status = 200, body = TenantList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/tenants", tag = "tenants", params(ListQuery), responses((status = 200, body = TenantList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn tenants(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -96,7 +96,7 @@ pub(crate) async fn tenants(
 }
 
 /// Make a tenant (root only)
-#[utoipa::path(post, path = "/tenants", request_body = Named, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/tenants", tag = "tenants", request_body = Named, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn add_tenant(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -108,7 +108,7 @@ pub(crate) async fn add_tenant(
 }
 
 /// Give a tenant another name (root only); its id, and what was collected for it, stay
-#[utoipa::path(patch, path = "/tenants/{tenant}", params(("tenant" = String, Path, description = "Its name")), request_body = Named, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(patch, path = "/tenants/{tenant}", tag = "tenants", params(("tenant" = String, Path, description = "Its name")), request_body = Named, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn rename_tenant(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -122,7 +122,7 @@ pub(crate) async fn rename_tenant(
 }
 
 /// Delete a tenant that never had a connector (root only)
-#[utoipa::path(delete, path = "/tenants/{tenant}", params(("tenant" = String, Path, description = "Its name")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/tenants/{tenant}", tag = "tenants", params(("tenant" = String, Path, description = "Its name")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn delete_tenant(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -134,7 +134,7 @@ pub(crate) async fn delete_tenant(
 }
 
 /// The profiles, with those of their connectors that the caller may see
-#[utoipa::path(get, path = "/profiles", params(ListQuery), responses((status = 200, body = ProfileList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/profiles", tag = "profiles", params(ListQuery), responses((status = 200, body = ProfileList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn profiles(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -175,7 +175,7 @@ pub(crate) async fn profiles(
 }
 
 /// Make a profile (root only)
-#[utoipa::path(post, path = "/profiles", request_body = Named, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/profiles", tag = "profiles", request_body = Named, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn add_profile(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -187,7 +187,7 @@ pub(crate) async fn add_profile(
 }
 
 /// Delete an empty profile (root only)
-#[utoipa::path(delete, path = "/profiles/{profile}", params(("profile" = String, Path, description = "Its name")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/profiles/{profile}", tag = "profiles", params(("profile" = String, Path, description = "Its name")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn delete_profile(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -199,7 +199,7 @@ pub(crate) async fn delete_profile(
 }
 
 /// Put a connector into a profile (root only); the first time it pulls at once
-#[utoipa::path(put, path = "/profiles/{profile}/connectors/{connector}", params(("profile" = String, Path, description = "Its name"), ("connector" = String, Path, description = "Its id")), responses((status = 200, body = Changed), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(put, path = "/profiles/{profile}/connectors/{connector}", tag = "profiles", params(("profile" = String, Path, description = "Its name"), ("connector" = String, Path, description = "Its id")), responses((status = 200, body = Changed), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn add_to_profile(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -213,7 +213,7 @@ pub(crate) async fn add_to_profile(
 }
 
 /// Take a connector out of a profile (root only)
-#[utoipa::path(delete, path = "/profiles/{profile}/connectors/{connector}", params(("profile" = String, Path, description = "Its name"), ("connector" = String, Path, description = "Its id")), responses((status = 200, body = Changed), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/profiles/{profile}/connectors/{connector}", tag = "profiles", params(("profile" = String, Path, description = "Its name"), ("connector" = String, Path, description = "Its id")), responses((status = 200, body = Changed), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn remove_from_profile(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -230,7 +230,7 @@ pub(crate) async fn remove_from_profile(
 }
 
 /// The devices that connectors run on
-#[utoipa::path(get, path = "/devices", params(ListQuery), responses((status = 200, body = DeviceList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/devices", tag = "devices", params(ListQuery), responses((status = 200, body = DeviceList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn devices(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -268,7 +268,7 @@ pub(crate) async fn devices(
 }
 
 /// Add a sensor (root only)
-#[utoipa::path(post, path = "/devices", request_body = Named, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/devices", tag = "devices", request_body = Named, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn add_device(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -280,7 +280,7 @@ pub(crate) async fn add_device(
 }
 
 /// Delete a sensor that has no connectors (root only)
-#[utoipa::path(delete, path = "/devices/{device}", params(("device" = String, Path, description = "Its name")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/devices/{device}", tag = "devices", params(("device" = String, Path, description = "Its name")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn delete_device(
     State(service): State<Arc<Service>>,
     principal: Principal,

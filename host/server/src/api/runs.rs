@@ -7,6 +7,7 @@ use super::problem::Problem;
 use crate::access::{Principal, Right};
 use crate::arguments::LONGEST_WAIT;
 use crate::connectors::run::StoredRun;
+use crate::connectors::status::StatusFilter;
 use crate::failure::Failure;
 use crate::service::Service;
 use axum::extract::State;
@@ -120,7 +121,7 @@ fn page(
 }
 
 /// The last runs, the newest first
-#[utoipa::path(get, path = "/runs", params(ListQuery), responses((status = 200, body = RunList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/runs", tag = "runs", params(ListQuery), responses((status = 200, body = RunList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -130,7 +131,7 @@ pub(crate) async fn list(
 }
 
 /// The last runs of one connector, the newest first
-#[utoipa::path(get, path = "/connectors/{connector}/runs", params(("connector" = String, Path, description = "Its id"), ListQuery), responses((status = 200, body = RunList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/connectors/{connector}/runs", tag = "runs", params(("connector" = String, Path, description = "Its id"), ListQuery), responses((status = 200, body = RunList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn of_connector(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -143,7 +144,7 @@ pub(crate) async fn of_connector(
 }
 
 /// One run with its ledger
-#[utoipa::path(get, path = "/runs/{run}", params(("run" = String, Path, description = "Its id, or the first digits of it")), responses((status = 200, body = RunWithLedger), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/runs/{run}", tag = "runs", params(("run" = String, Path, description = "Its id, or the first digits of it")), responses((status = 200, body = RunWithLedger), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn get(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -165,18 +166,20 @@ pub(crate) async fn get(
 }
 
 /// How things stand
-#[utoipa::path(get, path = "/status", responses((status = 200, body = HostStatus), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/status", tag = "runs", responses((status = 200, body = HostStatus), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn status(
     State(service): State<Arc<Service>>,
     principal: Principal,
 ) -> Result<Json<HostStatus>, Problem> {
     let mut states = BTreeMap::new();
     let mut connectors = 0;
-    for (tenant, status) in service.catalogue.states()? {
-        if principal.sees(&tenant) {
-            connectors += 1;
-            *states.entry(status.as_str().to_owned()).or_default() += 1;
-        }
+    let filter = StatusFilter {
+        tenant: principal.tenant_name().map(str::to_owned),
+        ..StatusFilter::default()
+    };
+    for status in service.catalogue.statuses(&filter)?.into_values() {
+        connectors += 1;
+        *states.entry(status.state.as_str().to_owned()).or_default() += 1;
     }
     Ok(Json(HostStatus {
         version: env!("CARGO_PKG_VERSION"),
@@ -219,7 +222,7 @@ pub(crate) struct RunReply {
 }
 
 /// Collect once, now
-#[utoipa::path(post, path = "/connectors/{connector}/run", params(("connector" = String, Path, description = "Its id")), request_body = RunRequest, responses((status = 200, body = RunReply), (status = 202, body = RunReply), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/connectors/{connector}/run", tag = "runs", params(("connector" = String, Path, description = "Its id")), request_body = RunRequest, responses((status = 200, body = RunReply), (status = 202, body = RunReply), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn run(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -247,9 +250,9 @@ pub(crate) async fn run(
         }
         options.max_wait = Duration::from_secs(seconds);
     }
-    let handle = service.schedule.run_now(&connector.id, options).await?;
+    let handle = service.schedule.run_now(&connector.id, options)?;
     if request.wait {
-        let ledger = handle.ended().await?;
+        let ledger = handle.finished().await?;
         let ledger: Value = serde_json::from_str(&ledger.to_json()).unwrap_or_default();
         let reply = RunReply {
             connector: connector.id,
@@ -271,7 +274,7 @@ pub(crate) async fn run(
 }
 
 /// Stop the run under way at its next safe point
-#[utoipa::path(delete, path = "/connectors/{connector}/run", params(("connector" = String, Path, description = "Its id")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/connectors/{connector}/run", tag = "runs", params(("connector" = String, Path, description = "Its id")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn stop(
     State(service): State<Arc<Service>>,
     principal: Principal,

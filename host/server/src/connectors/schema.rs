@@ -134,6 +134,47 @@ CREATE INDEX runs_done ON runs (connector, ended) WHERE outcome = 'done';
 CREATE INDEX blocks_with_records ON blocks (connector, offset, written) WHERE records > 0;
 ";
 
+/// Who may use the host. A user's password is an argon2id hash; tokens and sessions are kept as the SHA-256 of a secret
+/// that only their holder has.
+const ACCESS: &str = "
+CREATE TABLE users (
+    name TEXT PRIMARY KEY,
+    hash TEXT NOT NULL,
+    role TEXT NOT NULL CHECK (role IN ('root', 'tenant-admin', 'read-only')),
+    tenant TEXT REFERENCES tenants (id),
+    active INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    last_login INTEGER,
+    CHECK (role <> 'root' OR tenant IS NULL),
+    CHECK (role <> 'tenant-admin' OR tenant IS NOT NULL)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sessions (
+    digest BLOB PRIMARY KEY,
+    user TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+    created INTEGER NOT NULL,
+    used INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_user ON sessions (user, used);
+
+CREATE TABLE tokens (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    digest BLOB NOT NULL UNIQUE,
+    role TEXT NOT NULL CHECK (role IN ('root', 'tenant-admin', 'read-only')),
+    tenant TEXT REFERENCES tenants (id),
+    created INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    expires INTEGER,
+    last_used INTEGER,
+    CHECK (role <> 'root' OR tenant IS NULL),
+    CHECK (role <> 'tenant-admin' OR tenant IS NOT NULL)
+) STRICT, WITHOUT ROWID;
+-- By tenant, so that a name that is taken tells nothing of another tenant.
+CREATE UNIQUE INDEX tokens_by_name ON tokens (coalesce(tenant, ''), name);
+";
+
 /// All steps of `journal.sqlite`, in the order of their release. It only ever grows at its end: a new step of the catalogue
 /// is written there, behind whatever the journal has released by then.
 pub(crate) fn migrations() -> Vec<M<'static>> {
@@ -142,5 +183,6 @@ pub(crate) fn migrations() -> Vec<M<'static>> {
     steps.push(M::up(CATALOGUE));
     steps.extend(later);
     steps.push(M::up(STATUS));
+    steps.push(M::up(ACCESS));
     steps
 }

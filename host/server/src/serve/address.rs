@@ -64,6 +64,7 @@ impl Listening {
         Ok(Bound {
             tcp,
             tls: self.tls,
+            behind_proxy: self.behind_proxy,
             socket: super::listener::Socket::bind(&data.join(SOCKET))?,
             url: format!("{scheme}://{address}"),
         })

@@ -9,6 +9,8 @@ use connector_runtime::runs::Stop;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::net::IpAddr;
+#[cfg(not(unix))]
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,6 +79,7 @@ pub(super) struct Bound {
     pub(super) tcp: TcpListener,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) socket: Socket,
+    pub(super) behind_proxy: bool,
     /// Like `https://127.0.0.1:8443`.
     pub(super) url: String,
 }
@@ -114,8 +117,11 @@ impl Bound {
                 },
                 taken = self.tcp.accept() => match taken {
                     Ok((stream, peer)) => {
+                        let behind_proxy = self.behind_proxy;
                         let mark = move |request: &mut Request<Incoming>| {
-                            request.extensions_mut().insert(Peer(peer.ip()));
+                            let named = behind_proxy.then(|| forwarded_for(request)).flatten();
+                            let peer = named.unwrap_or(peer.ip());
+                            request.extensions_mut().insert(Peer(peer));
                         };
                         let (router, watcher) = (router.clone(), connections.watcher());
                         let tls = self.tls.clone();
@@ -142,6 +148,12 @@ impl Bound {
         }
         connections.shutdown().await;
     }
+}
+
+/// The address that the proxy in front of this host names: the last one, since whoever asks can write what stands before it.
+fn forwarded_for(request: &Request<Incoming>) -> Option<IpAddr> {
+    let named = request.headers().get_all("x-forwarded-for").iter().last()?;
+    named.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
 }
 
 async fn lost(error: &std::io::Error) {
