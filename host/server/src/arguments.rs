@@ -168,6 +168,8 @@ pub(crate) enum PluginsCommand {
         #[arg(value_name = "FILE.wasm")]
         file: PathBuf,
     },
+    /// Let the process that serves take up plugins that have come, changed or gone
+    Reload,
     /// Accept what a plugin asks for now, so that its connectors run again
     Accept {
         /// The plugin's id, as `plugins list` shows it under TYPE

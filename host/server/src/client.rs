@@ -56,7 +56,11 @@ impl Client {
     ) -> Result<T, Failure> {
         let text = self.send(method, segments, body).await?;
         // What answers nothing (204) is null to whoever asked.
-        let text = if text.is_empty() { "null" } else { text.as_str() };
+        let text = if text.is_empty() {
+            "null"
+        } else {
+            text.as_str()
+        };
         serde_json::from_str(text).map_err(|error| {
             Failure::Serving(format!(
                 "the process that serves gave an answer that cannot be read ({error}); is it another version?"
@@ -79,10 +83,12 @@ impl Client {
         let mut path = api::ROOT.to_owned();
         for segment in segments {
             path.push('/');
-            path.extend(form_urlencoded::byte_serialize(segment.as_bytes()).map(|part| {
-                // A path knows no plus for a blank.
-                if part == "+" { "%20" } else { part }
-            }));
+            path.extend(
+                form_urlencoded::byte_serialize(segment.as_bytes()).map(|part| {
+                    // A path knows no plus for a blank.
+                    if part == "+" { "%20" } else { part }
+                }),
+            );
         }
         // It may hold a secret.
         let body = Zeroizing::new(serde_json::to_vec(body).map_err(|error| gone(&error))?);
@@ -99,14 +105,20 @@ impl Client {
         };
         let request = request.body(body).map_err(|error| gone(&error))?;
         let stream = self.connect().await.map_err(|error| gone(&error))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream))
-                .await
-                .map_err(|error| gone(&error))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| gone(&error))?;
         let connection = tokio::spawn(connection);
-        let response = sender.send_request(request).await.map_err(|error| gone(&error))?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| gone(&error))?;
         let status = response.status();
-        let bytes = response.into_body().collect().await.map_err(|error| gone(&error))?;
+        let bytes = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| gone(&error))?;
         drop(sender);
         connection.abort();
         let text = String::from_utf8(bytes.to_bytes().to_vec()).map_err(|error| gone(&error))?;

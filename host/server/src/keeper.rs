@@ -114,7 +114,11 @@ impl Keeper {
             Self::Here(catalogue) => Ok(catalogue.remove_from_profile(profile, connector).await?),
             Self::There(client, catalogue) => {
                 let id = catalogue.connector(connector)?.id;
-                changed(client.delete(&["profiles", profile, "connectors", &id]).await?)
+                changed(
+                    client
+                        .delete(&["profiles", profile, "connectors", &id])
+                        .await?,
+                )
             }
         }
     }
@@ -174,11 +178,7 @@ impl Keeper {
         }
     }
 
-    pub(crate) async fn attach_filter(
-        &self,
-        name: &str,
-        connector: &str,
-    ) -> Result<bool, Failure> {
+    pub(crate) async fn attach_filter(&self, name: &str, connector: &str) -> Result<bool, Failure> {
         match self {
             Self::Here(catalogue) => Ok(catalogue.attach_filter(name, connector).await?),
             Self::There(client, catalogue) => {
@@ -188,11 +188,7 @@ impl Keeper {
         }
     }
 
-    pub(crate) async fn detach_filter(
-        &self,
-        name: &str,
-        connector: &str,
-    ) -> Result<bool, Failure> {
+    pub(crate) async fn detach_filter(&self, name: &str, connector: &str) -> Result<bool, Failure> {
         match self {
             Self::Here(catalogue) => Ok(catalogue.detach_filter(name, connector).await?),
             Self::There(client, catalogue) => {

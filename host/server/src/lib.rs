@@ -130,6 +130,7 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Plugins(PluginsCommand::Inspect { file }) => {
             commands::plugins::inspect(global, file).await
         }
+        Command::Plugins(PluginsCommand::Reload) => commands::plugins::reload(global).await,
         Command::Plugins(PluginsCommand::Accept { plugin, sha256 }) => {
             commands::plugins::accept(global, plugin, sha256.as_deref()).await
         }

@@ -55,8 +55,7 @@ impl Service {
     /// # Errors
     /// As [`Host::plugin`].
     pub(crate) fn plugin(&self, definition: &Definition) -> Result<Arc<Plugin>, Failure> {
-        self.host
-            .plugin_of(&self.plugins.current(), definition)
+        self.host.plugin_of(&self.plugins.current(), definition)
     }
 
     /// Takes up plugins that have come, changed or gone.

@@ -231,11 +231,17 @@ pub(crate) async fn list(
                 (&a.tenant, &a.name).cmp(&(&b.tenant, &b.name))
             }),
             ("type", |a, b| (&a.kind, &a.name).cmp(&(&b.kind, &b.name))),
-            ("run_on", |a, b| (&a.run_on, &a.name).cmp(&(&b.run_on, &b.name))),
+            ("run_on", |a, b| {
+                (&a.run_on, &a.name).cmp(&(&b.run_on, &b.name))
+            }),
             ("created_at", |a, b| a.created.cmp(&b.created)),
             ("modified_at", |a, b| a.modified.cmp(&b.modified)),
-            ("interval", |a, b| a.interval_minutes.cmp(&b.interval_minutes)),
-            ("last_activity", |a, b| a.last_activity.cmp(&b.last_activity)),
+            ("interval", |a, b| {
+                a.interval_minutes.cmp(&b.interval_minutes)
+            }),
+            ("last_activity", |a, b| {
+                a.last_activity.cmp(&b.last_activity)
+            }),
             ("last_data_received", |a, b| {
                 a.last_data_received.cmp(&b.last_data_received)
             }),
@@ -387,8 +393,13 @@ pub(crate) async fn events(
 ) -> Result<Json<EventList>, Problem> {
     let connector = visible(&service, &principal, &reference)?;
     let events = service.catalogue.events(&connector.id, EVENTS)?;
-    let Page { total, entries } =
-        query.page(events, &[("-time", |a, b| b.time.cmp(&a.time)), ("time", |a, b| a.time.cmp(&b.time))])?;
+    let Page { total, entries } = query.page(
+        events,
+        &[
+            ("-time", |a, b| b.time.cmp(&a.time)),
+            ("time", |a, b| a.time.cmp(&b.time)),
+        ],
+    )?;
     Ok(Json(EventList {
         total,
         events: entries,

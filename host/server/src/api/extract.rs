@@ -3,8 +3,8 @@
 use super::problem::Problem;
 use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Query as AxumQuery, Request};
-use axum::http::request::Parts;
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,15 +40,29 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
 /// The sentence of a JSON reader without the value that it cites.
 fn without_values(sentence: &str) -> String {
-    let sentence = sentence
-        .trim_start_matches("Failed to deserialize the JSON body into the target type: ");
-    match (sentence.find("invalid type: "), sentence.find(", expected ")) {
+    let sentence =
+        sentence.trim_start_matches("Failed to deserialize the JSON body into the target type: ");
+    match (
+        sentence.find("invalid type: "),
+        sentence.find(", expected "),
+    ) {
         (Some(start), Some(end)) if start < end => {
-            format!("{}a value of another type{}", &sentence[..start], &sentence[end..])
+            format!(
+                "{}a value of another type{}",
+                &sentence[..start],
+                &sentence[end..]
+            )
         }
-        _ => match (sentence.find("invalid value: "), sentence.find(", expected ")) {
+        _ => match (
+            sentence.find("invalid value: "),
+            sentence.find(", expected "),
+        ) {
             (Some(start), Some(end)) if start < end => {
-                format!("{}a value that cannot be used{}", &sentence[..start], &sentence[end..])
+                format!(
+                    "{}a value that cannot be used{}",
+                    &sentence[..start],
+                    &sentence[end..]
+                )
             }
             _ => sentence.to_owned(),
         },

@@ -151,9 +151,9 @@ fn own(principal: &Principal, tenant: Option<&str>) -> Result<(), Problem> {
         (None, Some(_)) => {
             Ok(principal.require(Right::Administer, "change the log filters of all tenants")?)
         }
-        (Some(tenant), Some(_)) => Err(Problem::not_found(format!(
-            "there is no tenant `{tenant}`"
-        ))),
+        (Some(tenant), Some(_)) => {
+            Err(Problem::not_found(format!("there is no tenant `{tenant}`")))
+        }
     }
 }
 
@@ -167,7 +167,10 @@ pub(crate) async fn list(
     let mut filters = service.catalogue.filters()?;
     filters.retain(|filter| {
         may_see(&principal, filter)
-            && query.q.as_ref().is_none_or(|part| filter.name.contains(part))
+            && query
+                .q
+                .as_ref()
+                .is_none_or(|part| filter.name.contains(part))
             && query
                 .tenant
                 .as_ref()
@@ -288,7 +291,10 @@ pub(crate) async fn attach(
     let connector = visible(&service, &principal, &reference)?;
     seen(&service, &principal, &name)?;
     principal.require(Right::Change, "change connectors")?;
-    let changed = service.catalogue.attach_filter(&name, &connector.id).await?;
+    let changed = service
+        .catalogue
+        .attach_filter(&name, &connector.id)
+        .await?;
     Ok(Json(Changed { changed }))
 }
 
@@ -302,6 +308,9 @@ pub(crate) async fn detach(
     let connector = visible(&service, &principal, &reference)?;
     seen(&service, &principal, &name)?;
     principal.require(Right::Change, "change connectors")?;
-    let changed = service.catalogue.detach_filter(&name, &connector.id).await?;
+    let changed = service
+        .catalogue
+        .detach_filter(&name, &connector.id)
+        .await?;
     Ok(Json(Changed { changed }))
 }

@@ -37,9 +37,10 @@ pub(crate) struct Page<T> {
 impl ListQuery {
     /// Whether a thing of this name, of this tenant (its name and id; none for what is everybody's), is asked for.
     pub(crate) fn wants(&self, name: &str, tenant: Option<(&str, &str)>) -> bool {
-        let of_tenant = self.tenant.as_deref().is_none_or(|asked| {
-            tenant.is_some_and(|(name, id)| asked == name || asked == id)
-        });
+        let of_tenant = self
+            .tenant
+            .as_deref()
+            .is_none_or(|asked| tenant.is_some_and(|(name, id)| asked == name || asked == id));
         of_tenant && self.q.as_deref().is_none_or(|part| name.contains(part))
     }
 
@@ -100,7 +101,9 @@ mod tests {
 
     fn page(query: &str) -> Result<(usize, Vec<u32>), Problem> {
         let query = axum::extract::Query::<ListQuery>::try_from_uri(
-            &format!("http://host.example.test/?{query}").parse().unwrap(),
+            &format!("http://host.example.test/?{query}")
+                .parse()
+                .unwrap(),
         )
         .unwrap()
         .0;
@@ -119,7 +122,11 @@ mod tests {
     #[test]
     fn an_order_that_there_is_not_and_a_page_too_large_are_refused() {
         let refused = page("sort=colour").unwrap_err();
-        assert!(refused.detail.contains("sorted by value"), "{}", refused.detail);
+        assert!(
+            refused.detail.contains("sorted by value"),
+            "{}",
+            refused.detail
+        );
         assert_eq!(page("limit=0").unwrap_err().status, 400);
         assert_eq!(page("limit=1001").unwrap_err().status, 400);
     }

@@ -116,7 +116,10 @@ pub(crate) async fn rename_tenant(
     Json(named): Json<Named>,
 ) -> Result<StatusCode, Problem> {
     principal.require(Right::Administer, "rename tenants")?;
-    service.catalogue.rename_tenant(&tenant, &named.name).await?;
+    service
+        .catalogue
+        .rename_tenant(&tenant, &named.name)
+        .await?;
     service.schedule.changed_all();
     Ok(StatusCode::NO_CONTENT)
 }
@@ -160,7 +163,12 @@ pub(crate) async fn profiles(
             created: profile.created,
         })
         .collect();
-    profiles.retain(|profile| query.q.as_ref().is_none_or(|part| profile.name.contains(part)));
+    profiles.retain(|profile| {
+        query
+            .q
+            .as_ref()
+            .is_none_or(|part| profile.name.contains(part))
+    });
     let Page { total, entries } = query.page(
         profiles,
         &[
@@ -207,7 +215,10 @@ pub(crate) async fn add_to_profile(
 ) -> Result<Json<Changed>, Problem> {
     principal.require(Right::Administer, "change profiles")?;
     let connector = visible(&service, &principal, &reference)?;
-    let changed = service.catalogue.add_to_profile(&profile, &connector.id).await?;
+    let changed = service
+        .catalogue
+        .add_to_profile(&profile, &connector.id)
+        .await?;
     service.schedule.changed(&connector.id);
     Ok(Json(Changed { changed }))
 }
@@ -252,7 +263,12 @@ pub(crate) async fn devices(
             created: device.created,
         })
         .collect();
-    devices.retain(|device| query.q.as_ref().is_none_or(|part| device.name.contains(part)));
+    devices.retain(|device| {
+        query
+            .q
+            .as_ref()
+            .is_none_or(|part| device.name.contains(part))
+    });
     let Page { total, entries } = query.page(
         devices,
         &[

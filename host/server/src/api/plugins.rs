@@ -45,14 +45,14 @@ pub(crate) struct ManifestDocument {
 }
 
 /// What looking at the plugins again found.
-#[derive(Serialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct Reloaded {
-    added: Vec<String>,
-    replaced: Vec<String>,
-    removed: Vec<String>,
+    pub(crate) added: Vec<String>,
+    pub(crate) replaced: Vec<String>,
+    pub(crate) removed: Vec<String>,
     /// Files.
-    refused: Vec<String>,
-    suspended: Vec<String>,
+    pub(crate) refused: Vec<String>,
+    pub(crate) suspended: Vec<String>,
 }
 
 /// Which file is meant.

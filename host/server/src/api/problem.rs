@@ -140,8 +140,7 @@ impl From<crate::connectors::error::CatalogueError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status =
-            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {
             tracing::error!(code = self.code, "{}", self.detail);
         }
@@ -169,9 +168,7 @@ impl From<AccessError> for Problem {
         };
         let problem = Self::new(status, error.code(), error.to_string());
         match &error {
-            AccessError::Invalid { key, message } => {
-                problem.with_error(key, message.clone())
-            }
+            AccessError::Invalid { key, message } => problem.with_error(key, message.clone()),
             _ => problem,
         }
     }
@@ -180,7 +177,9 @@ impl From<AccessError> for Problem {
 impl IntoResponse for AccessError {
     fn into_response(self) -> Response {
         let header = match &self {
-            Self::Unauthenticated => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            Self::Unauthenticated => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+            }
             Self::TooMany { after } => {
                 // Rounded up: earlier would be refused again.
                 let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);

@@ -285,4 +285,3 @@ pub(crate) async fn stop(
     service.schedule.stop_run(&connector.id).await;
     Ok(StatusCode::NO_CONTENT)
 }
-

@@ -125,7 +125,10 @@ mod tests {
     fn a_certificate_that_cannot_be_used_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["host.example.test".into()]).unwrap();
-        let (certificate, key) = (directory.path().join("c.pem"), directory.path().join("k.pem"));
+        let (certificate, key) = (
+            directory.path().join("c.pem"),
+            directory.path().join("k.pem"),
+        );
         std::fs::write(&certificate, made.cert.pem()).unwrap();
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
         let mut asked = serve("0.0.0.0:0");

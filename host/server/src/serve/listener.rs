@@ -96,7 +96,8 @@ impl Bound {
             #[cfg(unix)]
             let local = self.socket.listener.accept();
             #[cfg(not(unix))]
-            let local = std::future::pending::<std::io::Result<(tokio::net::TcpStream, SocketAddr)>>();
+            let local =
+                std::future::pending::<std::io::Result<(tokio::net::TcpStream, SocketAddr)>>();
             tokio::select! {
                 biased;
                 () = stop.requested() => break,

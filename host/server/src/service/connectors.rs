@@ -144,19 +144,41 @@ impl NewConnector {
     pub(crate) fn definition(self, tenant: String) -> Result<Definition, Failure> {
         let label = format!("connector {tenant}/{}", self.name);
         let mut mistakes = Vec::new();
-        for (key, name) in [("name", &self.name), ("type", &self.kind), ("cust_id", &tenant)] {
+        for (key, name) in [
+            ("name", &self.name),
+            ("type", &self.kind),
+            ("cust_id", &tenant),
+        ] {
             if let Err(message) = settings::check_name(name) {
                 wrong(&mut mistakes, &label, key, message);
             }
         }
         if self.is_respond == Some(true) {
-            wrong(&mut mistakes, &label, "is_respond", "must be false: connectors here collect and do not respond");
+            wrong(
+                &mut mistakes,
+                &label,
+                "is_respond",
+                "must be false: connectors here collect and do not respond",
+            );
         }
         if self.is_collect == Some(false) {
-            wrong(&mut mistakes, &label, "is_collect", "must be true: a connector that does not collect does nothing; make it inactive instead");
+            wrong(
+                &mut mistakes,
+                &label,
+                "is_collect",
+                "must be true: a connector that does not collect does nothing; make it inactive instead",
+            );
         }
-        if self.advanced_setting.is_some_and(|advanced| !advanced.is_empty()) {
-            wrong(&mut mistakes, &label, "advanced_setting", "must be empty: there are no advanced settings");
+        if self
+            .advanced_setting
+            .is_some_and(|advanced| !advanced.is_empty())
+        {
+            wrong(
+                &mut mistakes,
+                &label,
+                "advanced_setting",
+                "must be empty: there are no advanced settings",
+            );
         }
         if !mistakes.is_empty() {
             return Err(Failure::Mistakes(mistakes));
@@ -178,11 +200,7 @@ impl Service {
     ///
     /// # Errors
     /// All mistakes at once; nothing is kept then.
-    pub(crate) async fn create(
-        &self,
-        tenant: &str,
-        new: NewConnector,
-    ) -> Result<Change, Failure> {
+    pub(crate) async fn create(&self, tenant: &str, new: NewConnector) -> Result<Change, Failure> {
         let (filters, profile) = (new.filter_list.clone(), new.profile.clone());
         let category = new.category.clone();
         let secrets = match new.secrets_later {
@@ -203,7 +221,8 @@ impl Service {
         validated.entry.active &= validated.missing.is_empty();
         // Before anything is kept: a name that is wrong must not leave half of what was asked for.
         if let Some(profile) = &profile {
-            self.catalogue.check_profile(profile, &validated.entry.run_on)?;
+            self.catalogue
+                .check_profile(profile, &validated.entry.run_on)?;
         }
         for filter in &filters {
             self.catalogue.check_filter(filter, tenant)?;
@@ -239,11 +258,22 @@ impl Service {
         let fields = [
             ("name", &change.name, [&connector.name, &connector.name]),
             ("type", &change.kind, [&connector.kind, &connector.kind]),
-            ("cust_id", &change.cust_id, [&connector.tenant, &connector.tenant_id]),
-            ("run_on", &change.run_on, [&connector.run_on, &connector.run_on]),
+            (
+                "cust_id",
+                &change.cust_id,
+                [&connector.tenant, &connector.tenant_id],
+            ),
+            (
+                "run_on",
+                &change.run_on,
+                [&connector.run_on, &connector.run_on],
+            ),
         ];
         for (field, wanted, present) in fields {
-            if wanted.as_ref().is_some_and(|wanted| !present.contains(&wanted)) {
+            if wanted
+                .as_ref()
+                .is_some_and(|wanted| !present.contains(&wanted))
+            {
                 let message = format!(
                     "is one of the General fields, which cannot change after creation; it stays `{}`. Add another connector instead",
                     present[0]
@@ -317,9 +347,15 @@ impl Service {
         if active {
             let definition = self.definition(connector)?;
             let plugin = self.plugin(&definition)?;
-            validate(&self.host, &definition, &plugin, Secrets::Required, Vec::new())
-                .await?
-                .without_fault()?;
+            validate(
+                &self.host,
+                &definition,
+                &plugin,
+                Secrets::Required,
+                Vec::new(),
+            )
+            .await?
+            .without_fault()?;
         }
         self.catalogue.set_active(&connector.id, active).await?;
         self.settle(&connector.id, Some(active)).await;
@@ -360,7 +396,7 @@ impl Replacement<'_> {
         });
         ConnectorChange {
             unset: taken_out
-                .map(|pointer| pointer.trim_start_matches('/').replace("~1", "/").replace("~0", "~"))
+                .map(|pointer| settings::name_of(pointer))
                 .collect(),
             conf: self.settings.as_object().cloned(),
             replace: true,

@@ -1,11 +1,12 @@
 //! `plugins accept NAME`: the word of whoever owns the data directory that a plugin may have what it asks for now.
 //!
 //! It says what is new before it says that it is accepted. With `--sha256` it accepts what that one file asks for, which the
-//! owner has read, and not what has taken its place since. Only who may write to the data directory can, and only while no
-//! other process owns it.
+//! owner has read, and not what has taken its place since. Only who may write to the data directory can; a
+//! process that serves it is asked.
 
 use crate::answer::Answer;
 use crate::arguments::Global;
+use crate::client::Client;
 use crate::connectors::schema::migrations;
 use crate::failure::Failure;
 use crate::host::Host;
@@ -42,6 +43,9 @@ pub(crate) async fn accept(
     id: &str,
     sha256: Option<&str>,
 ) -> Result<Answer, Failure> {
+    if let Some(client) = Client::find(global)? {
+        return Ok(answer(&client.accept(id, sha256).await?));
+    }
     let host = Host::assemble(global)?;
     let journal = open(&host)?;
     let accepted = AcceptedGrants::read(&journal)?;
