@@ -25,6 +25,8 @@ mod http_help;
 mod log;
 mod plugins;
 mod progress;
+#[doc(hidden)]
+pub mod rehearsal;
 mod report;
 mod schedule;
 mod secrets;

@@ -1,4 +1,3 @@
-mod day;
 mod idle;
 mod rules;
 mod slots;
