@@ -66,7 +66,6 @@ pub(crate) struct Global {
     pub(crate) compiler: Option<Compiler>,
 }
 
-#[cfg(test)]
 impl Global {
     /// The flags of a command that names its data directory and nothing else.
     pub(crate) fn of_data(data: &std::path::Path) -> Self {

@@ -18,7 +18,7 @@ use crate::failure::{Failure, Mistake};
 use crate::schedule::ScheduleOptions;
 use crate::secrets;
 use connector_runtime::Clock;
-use connector_runtime::egress::{NetworkUpstream, QuotaBook};
+use connector_runtime::egress::{NetworkUpstream, QuotaBook, Upstream};
 use connector_runtime::journal::{Journal, JournalError};
 use connector_runtime::plugins::{AcceptedGrants, Changes, Directory, Plugin, Refusals};
 use connector_runtime::runs::{Connector, Identity};
@@ -41,6 +41,8 @@ pub(crate) struct Host {
     /// Somebody named the plugin directory, so it must exist.
     plugins_are_named: bool,
     insecure_loopback: bool,
+    /// What answers in the network's place.
+    upstream: Option<Arc<dyn Upstream>>,
 }
 
 impl Host {
@@ -49,6 +51,26 @@ impl Host {
     /// # Errors
     /// Mistakes in the configuration, or an engine that cannot start.
     pub(crate) fn assemble(global: &Global) -> Result<Self, Failure> {
+        Self::assemble_with(global, Clock::system(), None)
+    }
+
+    /// Puts a host together that lives in the clock's time, with `upstream` in the network's place.
+    ///
+    /// # Errors
+    /// As [`Host::assemble`].
+    pub(crate) fn rehearsing(
+        global: &Global,
+        clock: Clock,
+        upstream: Arc<dyn Upstream>,
+    ) -> Result<Self, Failure> {
+        Self::assemble_with(global, clock, Some(upstream))
+    }
+
+    fn assemble_with(
+        global: &Global,
+        clock: Clock,
+        upstream: Option<Arc<dyn Upstream>>,
+    ) -> Result<Self, Failure> {
         let data = data_directory(global)?;
         let default_config = data.join("host.toml");
         let config_file = match &global.config {
@@ -60,7 +82,6 @@ impl Host {
             .plugins
             .clone()
             .or_else(|| config.plugin_directory.clone());
-        let clock = Clock::system();
         let mut engine = Engine::new(
             Some(&data.join("compiled")),
             config.limits.clone(),
@@ -76,6 +97,7 @@ impl Host {
             plugins_are_named: named.is_some(),
             plugins: named.unwrap_or_else(|| data.join("plugins")),
             insecure_loopback: global.insecure_loopback,
+            upstream,
             data,
             config,
         })
@@ -322,12 +344,15 @@ impl Host {
             &limits,
             self.insecure_loopback,
         );
-        let upstream = NetworkUpstream::new(options)?;
+        let upstream: Arc<dyn Upstream> = match &self.upstream {
+            Some(upstream) => Arc::clone(upstream),
+            None => Arc::new(NetworkUpstream::new(options)?),
+        };
         Ok(Connector::new(
             identity,
             plugin,
             settings,
-            Arc::new(upstream),
+            upstream,
             &self.book,
             limits,
             self.clock.clone(),

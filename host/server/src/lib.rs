@@ -37,6 +37,8 @@ mod keeper;
 mod log;
 mod plugins;
 mod progress;
+#[doc(hidden)]
+pub mod rehearsal;
 mod report;
 mod schedule;
 mod secrets;
