@@ -1,7 +1,8 @@
 //! The REST API.
 
+pub(crate) mod extract;
+pub(crate) mod page;
 pub(crate) mod problem;
-pub(crate) mod request;
 pub(crate) mod session;
 pub(crate) mod tokens;
 pub(crate) mod users;
