@@ -20,6 +20,7 @@ mod error;
 mod limiter;
 mod password;
 mod principal;
+mod refusal;
 mod role;
 mod sign_in;
 pub(crate) mod tokens;
@@ -28,11 +29,12 @@ pub(crate) mod users;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use authentication::{COOKIE, Local, Peer, authenticate, refuse_cross_site};
+pub(crate) use authentication::{COOKIE, Local, Peer, layer};
 pub(crate) use error::AccessError;
 pub(crate) use limiter::Limiter;
 pub(crate) use password::{Password, Passwords};
 pub(crate) use principal::{Principal, TenantOf, Via};
+pub(crate) use refusal::Refused;
 pub(crate) use role::{Right, Role};
 pub(crate) use sign_in::{MaybeSession, sign_in};
 

@@ -15,7 +15,6 @@ pub(crate) mod page;
 pub(crate) mod places;
 pub(crate) mod plugins;
 pub(crate) mod problem;
-pub(crate) mod request;
 pub(crate) mod runs;
 pub(crate) mod session;
 pub(crate) mod tokens;
@@ -71,7 +70,7 @@ impl FromRef<ApiState> for Arc<Service> {
 )]
 struct Base;
 
-/// The routes that need credentials.
+/// The routes that need credentials; signing in is the one that does not.
 fn guarded() -> OpenApiRouter<ApiState> {
     let own = OpenApiRouter::new()
         .routes(routes!(connectors::list, connectors::create))
@@ -115,8 +114,11 @@ fn guarded() -> OpenApiRouter<ApiState> {
 
 /// The OpenAPI document.
 pub(crate) fn document() -> Document {
-    let open = OpenApiRouter::with_openapi(Base::openapi()).merge(session::open_routes());
-    finish(open.merge(guarded()).into_openapi())
+    finish(
+        OpenApiRouter::with_openapi(Base::openapi())
+            .merge(guarded())
+            .into_openapi(),
+    )
 }
 
 fn finish(mut document: Document) -> Document {
@@ -134,7 +136,6 @@ fn finish(mut document: Document) -> Document {
 
 /// Everything that is answered over HTTP.
 pub(crate) fn router(state: ApiState) -> Router {
-    let (open, _) = session::open_routes::<ApiState>().split_for_parts();
     let (guarded, _) = guarded().split_for_parts();
     let guarded = guarded
         .fallback(|| async {
@@ -142,14 +143,14 @@ pub(crate) fn router(state: ApiState) -> Router {
         })
         .layer(middleware::from_fn_with_state(
             state.access.clone(),
-            access::authenticate,
+            access::layer,
         ));
     let document = document();
     let page = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", document);
     Router::new()
         .route("/healthz", get(|| async { (StatusCode::OK, "ok\n") }))
         .merge(page)
-        .merge(open.merge(guarded).with_state(state))
+        .merge(guarded.with_state(state))
         .method_not_allowed_fallback(|| async {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,

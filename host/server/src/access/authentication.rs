@@ -1,4 +1,4 @@
-//! Authentication: the layer before every route but the open ones. It finds out who asks, or answers 401.
+//! Authentication: the layer before every route; only signing in is let through without a principal. It finds out who asks, or answers 401.
 //!
 //! A browser sends its cookie by itself, wherever a request comes from. So a request that changes something and is let in
 //! by a cookie must carry the session's token in the header `x-csrf-token`, which only a page of the same site can read; and
@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// The cookie of a session.
 pub(crate) const COOKIE: &str = "connector_host_session";
+/// Where one signs in; the one route that is open.
+pub(crate) const LOGIN_PATH: &str = "/connect/api/v1/session";
 /// The header that a request with a cookie needs to change something.
 pub(crate) const CSRF_HEADER: &str = "x-csrf-token";
 /// Uses of a token or a session are written down at most so often.
@@ -53,52 +55,49 @@ impl<S: Sync> FromRequestParts<S> for Peer {
 
 /// The layer, for `axum::middleware::from_fn_with_state`: lets a request pass with its [`Principal`] (and, by cookie, its
 /// [`CurrentSession`]) as extensions.
-pub(crate) async fn authenticate(
+pub(crate) async fn layer(
     State(access): State<AccessState>,
     request: Request,
     next: Next,
 ) -> Response {
-    // The body can be shared by no two threads, so what is waited for meanwhile sees the head alone.
-    let (head, body) = request.into_parts();
-    match identify(&access, &head).await {
-        Ok((principal, session)) => {
-            let mut request = Request::from_parts(head, body);
-            request.extensions_mut().insert(principal);
-            if let Some(session) = session {
-                request.extensions_mut().insert(session);
-            }
-            next.run(request).await
-        }
-        Err(refused) => refused.into_response(),
+    if request.method() == Method::POST && request.uri().path() == LOGIN_PATH {
+        // Nobody yet; and no other site signs a browser in.
+        return match same_site(request.method(), request.headers()) {
+            Ok(()) => next.run(request).await,
+            Err(refused) => refused.into_response(),
+        };
     }
-}
-
-/// The layer of open routes that change something, which is to sign in: refuses a browser that another site led here.
-pub(crate) async fn refuse_cross_site(request: Request, next: Next) -> Response {
-    match same_site(request.method(), request.headers()) {
-        Ok(()) => next.run(request).await,
+    let (mut parts, body) = request.into_parts();
+    match identify(&access, &parts).await {
+        Ok((principal, session)) => {
+            parts.extensions.insert(principal);
+            if let Some(session) = session {
+                parts.extensions.insert(session);
+            }
+            next.run(Request::from_parts(parts, body)).await
+        }
         Err(refused) => refused.into_response(),
     }
 }
 
 async fn identify(
     access: &AccessState,
-    head: &Parts,
+    request: &Parts,
 ) -> Result<(Principal, Option<CurrentSession>), AccessError> {
-    let headers = &head.headers;
-    if head.extensions.get::<Local>().is_some() {
+    let headers = &request.headers;
+    if request.extensions.get::<Local>().is_some() {
         return Ok((Principal::owner(), None));
     }
     // Whoever sends a token means it: a cookie that came along neither helps nor needs a check.
     if let Some(value) = headers.get(AUTHORIZATION) {
-        let address = Peer::of(&head.extensions).0;
+        let address = Peer::of(&request.extensions).0;
         let text = value.to_str().unwrap_or_default();
         return Ok((by_token(access, text, address).await?, None));
     }
     let secret = session_cookie(headers).ok_or(AccessError::Unauthenticated)?;
     let found = by_session(access, &secret).await?;
-    same_site(&head.method, headers)?;
-    if !is_safe(&head.method) {
+    same_site(&request.method, headers)?;
+    if !is_safe(&request.method) {
         let sent = headers
             .get(CSRF_HEADER)
             .and_then(|value| value.to_str().ok());
@@ -147,13 +146,13 @@ async fn by_session(
     let (digest, now) = (credential::digest(secret), access.clock.now_ms());
     let session = access.catalogue.session(digest, now)?;
     let session = session.ok_or(AccessError::Unauthenticated)?;
-    if is_due(session.used, now) {
-        if let Err(error) = access.catalogue.note_session_used(digest, now).await {
-            tracing::warn!(
-                "the use of a session of {} could not be noted: {error}",
-                session.user
-            );
-        }
+    if is_due(session.used, now)
+        && let Err(error) = access.catalogue.note_session_used(digest, now).await
+    {
+        tracing::warn!(
+            "the use of a session of {} could not be noted: {error}",
+            session.user
+        );
     }
     let current = CurrentSession {
         digest,

@@ -97,15 +97,15 @@ impl Principal {
         }))
     }
 
-    /// Whether things of this tenant (its name) are there for the principal.
-    pub(crate) fn sees(&self, tenant: &str) -> bool {
-        self.tenant.as_ref().is_none_or(|own| own.name == tenant)
+    /// Whether things of this tenant (its id) are there for the principal.
+    pub(crate) fn sees(&self, tenant_id: &str) -> bool {
+        self.tenant.as_ref().is_none_or(|own| own.id == tenant_id)
     }
 
-    /// Whether something that may be of one tenant or of all is there for the principal: what is of all tenants is shown to
-    /// those who see all.
-    pub(crate) fn sees_of(&self, tenant: Option<&str>) -> bool {
-        match tenant {
+    /// Whether a user or a token, which may be of one tenant (its id) or of all, is there for the principal: what is of all
+    /// tenants is shown to those who see all.
+    pub(crate) fn sees_of(&self, tenant_id: Option<&str>) -> bool {
+        match tenant_id {
             Some(tenant) => self.sees(tenant),
             None => self.tenant.is_none(),
         }

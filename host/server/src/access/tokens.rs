@@ -46,7 +46,7 @@ pub(crate) fn list(
 ) -> Result<Vec<Token>, AccessError> {
     principal.require(Right::Change, "list tokens")?;
     let mut tokens = catalogue.tokens()?;
-    tokens.retain(|token| principal.sees_of(token.tenant.as_deref()));
+    tokens.retain(|token| principal.sees_of(token.tenant_id.as_deref()));
     Ok(tokens)
 }
 
@@ -66,8 +66,10 @@ pub(crate) async fn add(
     }
     let tenant = match (&wanted.tenant, principal.tenant_name()) {
         (None, own) => own.map(str::to_owned),
-        (Some(tenant), _) if principal.sees(tenant) => Some(tenant.clone()),
-        (Some(tenant), _) => return Err(AccessError::unknown("tenant", tenant)),
+        (Some(tenant), Some(own)) if own != tenant => {
+            return Err(AccessError::unknown("tenant", tenant));
+        }
+        (Some(tenant), _) => Some(tenant.clone()),
     };
     fits(wanted.role, tenant.as_deref())?;
     let expires = expiry(principal, wanted.lifetime, now)?;

@@ -33,7 +33,7 @@ fn is_self(principal: &Principal, name: &str) -> bool {
 pub(crate) fn list(catalogue: &Catalogue, principal: &Principal) -> Result<Vec<User>, AccessError> {
     principal.require(Right::Change, "list users")?;
     let mut users = catalogue.users()?;
-    users.retain(|user| principal.sees_of(user.tenant.as_deref()));
+    users.retain(|user| principal.sees_of(user.tenant_id.as_deref()));
     Ok(users)
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn show(
 ) -> Result<User, AccessError> {
     let user = catalogue.user(name)?.filter(|user| {
         is_self(principal, name)
-            || principal.may(Right::Change) && principal.sees_of(user.tenant.as_deref())
+            || principal.may(Right::Change) && principal.sees_of(user.tenant_id.as_deref())
     });
     user.ok_or_else(|| AccessError::unknown("user", name))
 }

@@ -1,6 +1,5 @@
 //! What a request gets that could not be answered: one shape for all of them (RFC 9457, `application/problem+json`).
 
-use crate::access::AccessError;
 use crate::failure::{Failure, Mistake};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -52,15 +51,6 @@ impl Problem {
         }
     }
 
-    /// With a mistake in a field.
-    pub(crate) fn with_error(mut self, key: &str, detail: impl Into<String>) -> Self {
-        self.errors.push(FieldError {
-            key: Some(key.to_owned()),
-            detail: detail.into(),
-        });
-        self
-    }
-
     /// 404, in the words for things that do not exist and for those that are somebody else's.
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", detail)
@@ -69,11 +59,6 @@ impl Problem {
     /// 400, for a request that cannot be read.
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
-    }
-
-    /// 403, for what may be seen and not be done.
-    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
     /// Its mistakes as those of a file that a person has written.
@@ -151,46 +136,6 @@ impl IntoResponse for Problem {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        response
-    }
-}
-
-impl From<AccessError> for Problem {
-    fn from(error: AccessError) -> Self {
-        let status = match &error {
-            AccessError::Unauthenticated | AccessError::SignIn => StatusCode::UNAUTHORIZED,
-            AccessError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            AccessError::Forbidden(_) | AccessError::CrossSite(_) => StatusCode::FORBIDDEN,
-            AccessError::Unknown { .. } => StatusCode::NOT_FOUND,
-            AccessError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            AccessError::Resources(_) => StatusCode::SERVICE_UNAVAILABLE,
-            AccessError::Catalogue(_) => return Failure::from(error).into(),
-        };
-        let problem = Self::new(status, error.code(), error.to_string());
-        match &error {
-            AccessError::Invalid { key, message } => problem.with_error(key, message.clone()),
-            _ => problem,
-        }
-    }
-}
-
-impl IntoResponse for AccessError {
-    fn into_response(self) -> Response {
-        let header = match &self {
-            Self::Unauthenticated => {
-                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
-            }
-            Self::TooMany { after } => {
-                // Rounded up: earlier would be refused again.
-                let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-                Some((header::RETRY_AFTER, HeaderValue::from(seconds.max(1))))
-            }
-            _ => None,
-        };
-        let mut response = Problem::from(self).into_response();
-        if let Some((name, value)) = header {
-            response.headers_mut().insert(name, value);
-        }
         response
     }
 }

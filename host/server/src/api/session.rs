@@ -1,14 +1,12 @@
-//! `/connect/api/v1/session`: signing in and out, and who one is.
+//! `/session`: signing in and out, and who one is.
 
+use super::extract::Json;
 use super::problem::Problem;
-use super::request::{Body, Refused};
 use crate::access::{
-    AccessState, COOKIE, MaybeSession, Password, Peer, Principal, Role, TenantOf, Via,
-    refuse_cross_site, sign_in,
+    AccessState, COOKIE, MaybeSession, Password, Peer, Principal, Refused, Role, TenantOf, Via,
+    sign_in,
 };
-use axum::Json;
 use axum::extract::{FromRef, State};
-use axum::middleware::from_fn;
 use axum::response::{IntoResponse as _, Response};
 use cookie::{Cookie, SameSite};
 use http::header::{CACHE_CONTROL, SET_COOKIE};
@@ -51,28 +49,17 @@ impl SessionDocument {
     }
 }
 
-/// The route that is open to everybody.
-pub(crate) fn open_routes<S>() -> OpenApiRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
-    AccessState: FromRef<S>,
-{
-    OpenApiRouter::new()
-        .routes(routes!(log_in))
-        .layer(from_fn(refuse_cross_site))
-}
-
-/// The routes behind [`crate::access::authenticate`].
+/// The routes, behind [`crate::access::layer`], which lets signing in pass.
 pub(crate) fn routes<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
     AccessState: FromRef<S>,
 {
-    OpenApiRouter::new().routes(routes!(who_am_i, log_out))
+    OpenApiRouter::new().routes(routes!(log_in, who_am_i, log_out))
 }
 
 /// Answers with a cookie; nothing of it may be kept on the way.
-fn with_cookie(access: &AccessState, value: &str, answer: Response) -> Result<Response, Problem> {
+fn with_cookie(access: &AccessState, value: &str, answer: Response) -> Result<Response, Refused> {
     let mut cookie = Cookie::build((COOKIE, value))
         .path("/")
         .http_only(true)
@@ -99,7 +86,7 @@ fn with_cookie(access: &AccessState, value: &str, answer: Response) -> Result<Re
 
 /// Sign in: begins a session, whose cookie comes with the answer
 #[utoipa::path(
-    post, path = "/connect/api/v1/session", tag = "session", operation_id = "log_in", request_body = Credentials,
+    post, path = "/session", tag = "session", operation_id = "log_in", request_body = Credentials,
     security(()),
     responses(
         (status = 200, description = "A session has begun", body = SessionDocument),
@@ -111,7 +98,7 @@ fn with_cookie(access: &AccessState, value: &str, answer: Response) -> Result<Re
 pub(crate) async fn log_in(
     State(access): State<AccessState>,
     peer: Peer,
-    Body(credentials): Body<Credentials>,
+    Json(credentials): Json<Credentials>,
 ) -> Result<Response, Refused> {
     let Credentials { name, password } = credentials;
     let signed_in = sign_in(&access, &name, &password, peer.0).await?;
@@ -125,7 +112,7 @@ pub(crate) async fn log_in(
 
 /// Who am I: the name, role and tenant of whoever asks
 #[utoipa::path(
-    get, path = "/connect/api/v1/session", tag = "session", operation_id = "who_am_i",
+    get, path = "/session", tag = "session", operation_id = "who_am_i",
     responses(
         (status = 200, description = "Who asks", body = SessionDocument),
         (status = 401, description = "Nobody", body = Problem, content_type = "application/problem+json"),
@@ -143,7 +130,7 @@ pub(crate) async fn who_am_i(
 
 /// Sign out: ends the session, if it is one
 #[utoipa::path(
-    delete, path = "/connect/api/v1/session", tag = "session", operation_id = "log_out",
+    delete, path = "/session", tag = "session", operation_id = "log_out",
     responses(
         (status = 204, description = "The session is over"),
         (status = 401, description = "Nobody", body = Problem, content_type = "application/problem+json"),

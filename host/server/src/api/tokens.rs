@@ -1,11 +1,11 @@
-//! `/connect/api/v1/tokens`: what programs come in with.
+//! `/tokens`: what programs come in with.
 
+use super::extract::{Json, Name, Query};
+use super::page::{ListQuery, Page};
 use super::problem::Problem;
-use super::request::{Body, Listed, Paging, Refused};
-use crate::access::{AccessState, Principal, Role, tokens};
+use crate::access::{AccessState, Principal, Refused, Role, tokens};
 use crate::connectors::token::Token;
-use axum::Json;
-use axum::extract::{FromRef, Path, State};
+use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
@@ -22,8 +22,6 @@ const DAY: u64 = 24 * 3600;
 pub(crate) struct TokenList {
     /// How many there are, on all pages.
     total: usize,
-    limit: usize,
-    offset: usize,
     tokens: Vec<Token>,
 }
 
@@ -53,25 +51,7 @@ pub(crate) struct MadeToken {
     token: String,
 }
 
-impl Listed for Token {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn tenant(&self) -> Option<&str> {
-        self.tenant.as_deref()
-    }
-
-    fn created(&self) -> u64 {
-        self.created
-    }
-
-    fn last_used(&self) -> Option<u64> {
-        self.last_used
-    }
-}
-
-/// The routes, behind [`crate::access::authenticate`].
+/// The routes, behind [`crate::access::layer`].
 pub(crate) fn routes<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -84,32 +64,43 @@ where
 
 /// List the tokens that one sees
 #[utoipa::path(
-    get, path = "/connect/api/v1/tokens", tag = "tokens", params(Paging),
+    get, path = "/tokens", tag = "tokens", params(ListQuery),
     responses(
         (status = 200, description = "The tokens, without their secrets", body = TokenList),
         (status = 401, description = "Nobody", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "Not for this role", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter cannot be used", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "A parameter cannot be used", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_tokens(
     State(access): State<AccessState>,
     principal: Principal,
-    paging: Paging,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<TokenList>, Refused> {
-    let all = tokens::list(&access.catalogue, &principal)?;
-    let page = paging.page(all)?;
+    let mut tokens = tokens::list(&access.catalogue, &principal)?;
+    tokens.retain(|token| {
+        let tenant = token.tenant.as_deref().zip(token.tenant_id.as_deref());
+        query.wants(&token.name, tenant)
+    });
+    let Page { total, entries } = query.page(
+        tokens,
+        &[
+            ("name", |a, b| a.name.cmp(&b.name)),
+            ("tenant", |a, b| a.tenant.cmp(&b.tenant)),
+            ("role", |a, b| a.role.as_str().cmp(b.role.as_str())),
+            ("created", |a, b| a.created.cmp(&b.created)),
+            ("last_used", |a, b| a.last_used.cmp(&b.last_used)),
+        ],
+    )?;
     Ok(Json(TokenList {
-        total: page.total,
-        limit: page.limit,
-        offset: page.offset,
-        tokens: page.entries,
+        total,
+        tokens: entries,
     }))
 }
 
 /// Make a token; the answer is the only one that has it
 #[utoipa::path(
-    post, path = "/connect/api/v1/tokens", tag = "tokens", request_body = NewToken,
+    post, path = "/tokens", tag = "tokens", request_body = NewToken,
     responses(
         (status = 201, description = "The token", body = MadeToken),
         (status = 400, description = "No JSON", body = Problem, content_type = "application/problem+json"),
@@ -124,7 +115,7 @@ pub(crate) async fn list_tokens(
 pub(crate) async fn add_token(
     State(access): State<AccessState>,
     principal: Principal,
-    Body(new): Body<NewToken>,
+    Json(new): Json<NewToken>,
 ) -> Result<Response, Refused> {
     let wanted = tokens::Wanted {
         name: new.name,
@@ -148,7 +139,7 @@ pub(crate) async fn add_token(
 
 /// Show a token, without its secret
 #[utoipa::path(
-    get, path = "/connect/api/v1/tokens/{id}", tag = "tokens",
+    get, path = "/tokens/{id}", tag = "tokens",
     params(("id" = String, Path, description = "The token's id, or its name if only one that one sees has it")),
     responses(
         (status = 200, description = "The token", body = Token),
@@ -161,14 +152,14 @@ pub(crate) async fn add_token(
 pub(crate) async fn show_token(
     State(access): State<AccessState>,
     principal: Principal,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<Json<Token>, Refused> {
     Ok(Json(tokens::find(&access.catalogue, &principal, &id)?))
 }
 
 /// Delete a token; it is refused from now on
 #[utoipa::path(
-    delete, path = "/connect/api/v1/tokens/{id}", tag = "tokens",
+    delete, path = "/tokens/{id}", tag = "tokens",
     params(("id" = String, Path, description = "The token's id, or its name if only one that one sees has it")),
     responses(
         (status = 204, description = "The token was deleted"),
@@ -181,7 +172,7 @@ pub(crate) async fn show_token(
 pub(crate) async fn delete_token(
     State(access): State<AccessState>,
     principal: Principal,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<StatusCode, Refused> {
     tokens::delete(&access.catalogue, &principal, &id).await?;
     Ok(StatusCode::NO_CONTENT)

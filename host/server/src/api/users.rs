@@ -1,11 +1,11 @@
-//! `/connect/api/v1/users`: who may sign in.
+//! `/users`: who may sign in.
 
+use super::extract::{Json, Name, Query};
+use super::page::{ListQuery, Page};
 use super::problem::Problem;
-use super::request::{Body, Listed, Paging, Refused};
-use crate::access::{AccessState, Password, Peer, Principal, Role, users};
+use crate::access::{AccessState, Password, Peer, Principal, Refused, Role, users};
 use crate::connectors::user::{User, UserChange};
-use axum::Json;
-use axum::extract::{FromRef, Path, State};
+use axum::extract::{FromRef, State};
 use http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -17,8 +17,6 @@ use utoipa_axum::routes;
 pub(crate) struct UserList {
     /// How many there are, on all pages.
     total: usize,
-    limit: usize,
-    offset: usize,
     users: Vec<User>,
 }
 
@@ -67,25 +65,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
     Option::deserialize(deserializer).map(Some)
 }
 
-impl Listed for User {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn tenant(&self) -> Option<&str> {
-        self.tenant.as_deref()
-    }
-
-    fn created(&self) -> u64 {
-        self.created
-    }
-
-    fn last_used(&self) -> Option<u64> {
-        self.last_login
-    }
-}
-
-/// The routes, behind [`crate::access::authenticate`].
+/// The routes, behind [`crate::access::layer`].
 pub(crate) fn routes<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -99,32 +79,43 @@ where
 
 /// List the users that one sees
 #[utoipa::path(
-    get, path = "/connect/api/v1/users", tag = "users", params(Paging),
+    get, path = "/users", tag = "users", params(ListQuery),
     responses(
         (status = 200, description = "The users", body = UserList),
         (status = 401, description = "Nobody", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "Not for this role", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter cannot be used", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "A parameter cannot be used", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_users(
     State(access): State<AccessState>,
     principal: Principal,
-    paging: Paging,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<UserList>, Refused> {
-    let all = users::list(&access.catalogue, &principal)?;
-    let page = paging.page(all)?;
+    let mut users = users::list(&access.catalogue, &principal)?;
+    users.retain(|user| {
+        let tenant = user.tenant.as_deref().zip(user.tenant_id.as_deref());
+        query.wants(&user.name, tenant)
+    });
+    let Page { total, entries } = query.page(
+        users,
+        &[
+            ("name", |a, b| a.name.cmp(&b.name)),
+            ("tenant", |a, b| a.tenant.cmp(&b.tenant)),
+            ("role", |a, b| a.role.as_str().cmp(b.role.as_str())),
+            ("created", |a, b| a.created.cmp(&b.created)),
+            ("last_login", |a, b| a.last_login.cmp(&b.last_login)),
+        ],
+    )?;
     Ok(Json(UserList {
-        total: page.total,
-        limit: page.limit,
-        offset: page.offset,
-        users: page.entries,
+        total,
+        users: entries,
     }))
 }
 
 /// Make a user
 #[utoipa::path(
-    post, path = "/connect/api/v1/users", tag = "users", request_body = NewUser,
+    post, path = "/users", tag = "users", request_body = NewUser,
     responses(
         (status = 201, description = "The user", body = User),
         (status = 400, description = "No JSON", body = Problem, content_type = "application/problem+json"),
@@ -140,7 +131,7 @@ pub(crate) async fn list_users(
 pub(crate) async fn add_user(
     State(access): State<AccessState>,
     principal: Principal,
-    Body(new): Body<NewUser>,
+    Json(new): Json<NewUser>,
 ) -> Result<(StatusCode, Json<User>), Refused> {
     let made = users::add(
         &access.catalogue,
@@ -158,7 +149,7 @@ pub(crate) async fn add_user(
 
 /// Show a user
 #[utoipa::path(
-    get, path = "/connect/api/v1/users/{name}", tag = "users",
+    get, path = "/users/{name}", tag = "users",
     params(("name" = String, Path, description = "The user's name")),
     responses(
         (status = 200, description = "The user", body = User),
@@ -169,14 +160,14 @@ pub(crate) async fn add_user(
 pub(crate) async fn show_user(
     State(access): State<AccessState>,
     principal: Principal,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<Json<User>, Refused> {
     Ok(Json(users::show(&access.catalogue, &principal, &name)?))
 }
 
 /// Change a user's role, tenant or activity
 #[utoipa::path(
-    patch, path = "/connect/api/v1/users/{name}", tag = "users", request_body = UserEdit,
+    patch, path = "/users/{name}", tag = "users", request_body = UserEdit,
     params(("name" = String, Path, description = "The user's name")),
     responses(
         (status = 200, description = "The user", body = User),
@@ -192,8 +183,8 @@ pub(crate) async fn show_user(
 pub(crate) async fn edit_user(
     State(access): State<AccessState>,
     principal: Principal,
-    Path(name): Path<String>,
-    Body(edit): Body<UserEdit>,
+    Name(name): Name,
+    Json(edit): Json<UserEdit>,
 ) -> Result<Json<User>, Refused> {
     let change = UserChange {
         role: edit.role,
@@ -206,7 +197,7 @@ pub(crate) async fn edit_user(
 
 /// Delete a user, whose sessions end
 #[utoipa::path(
-    delete, path = "/connect/api/v1/users/{name}", tag = "users",
+    delete, path = "/users/{name}", tag = "users",
     params(("name" = String, Path, description = "The user's name")),
     responses(
         (status = 204, description = "The user was deleted"),
@@ -219,7 +210,7 @@ pub(crate) async fn edit_user(
 pub(crate) async fn delete_user(
     State(access): State<AccessState>,
     principal: Principal,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<StatusCode, Refused> {
     users::delete(&access.catalogue, &principal, &name).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -227,7 +218,7 @@ pub(crate) async fn delete_user(
 
 /// Give a user another password; all sessions of the user end
 #[utoipa::path(
-    put, path = "/connect/api/v1/users/{name}/password", tag = "users", request_body = NewPassword,
+    put, path = "/users/{name}/password", tag = "users", request_body = NewPassword,
     params(("name" = String, Path, description = "The user's name")),
     responses(
         (status = 204, description = "The password is another"),
@@ -244,8 +235,8 @@ pub(crate) async fn set_password(
     State(access): State<AccessState>,
     principal: Principal,
     peer: Peer,
-    Path(name): Path<String>,
-    Body(new): Body<NewPassword>,
+    Name(name): Name,
+    Json(new): Json<NewPassword>,
 ) -> Result<StatusCode, Refused> {
     let present = new.current_password.as_ref();
     users::change_password(&access, &principal, &name, present, &new.password, peer.0).await?;

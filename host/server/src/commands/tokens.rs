@@ -14,7 +14,7 @@ use serde::Serialize;
 #[derive(Serialize)]
 struct Document<'a> {
     total: usize,
-    /// `{"id","name","prefix","role","tenant","created","created_by","expires","last_used"}`.
+    /// `{"id","name","prefix","role","tenant","tenant_id","created","created_by","expires","last_used"}`.
     tokens: &'a [Token],
     /// The token that was just made; this is the only time that it is shown.
     #[serde(skip_serializing_if = "Option::is_none")]

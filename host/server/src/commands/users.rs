@@ -15,7 +15,7 @@ use serde::Serialize;
 #[derive(Serialize)]
 struct Document<'a> {
     total: usize,
-    /// `{"name","role","tenant","active","created","last_login"}`.
+    /// `{"name","role","tenant","tenant_id","active","created","last_login"}`.
     users: &'a [User],
 }
 
@@ -138,3 +138,6 @@ fn describe(users: &[User]) -> String {
         &rows,
     )
 }
+
+#[cfg(test)]
+mod tests;

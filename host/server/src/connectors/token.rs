@@ -4,11 +4,11 @@ use super::error::CatalogueError;
 use super::{Catalogue, event, listing, loaded, stored, tenant, user};
 use crate::access::Role;
 use rusqlite::{OptionalExtension as _, Row, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// An API token, without its secret. Times are milliseconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Token {
     /// 16 hexadecimal digits.
     pub(crate) id: String,
@@ -19,6 +19,8 @@ pub(crate) struct Token {
     pub(crate) role: Role,
     /// The tenant's name; none for `root`, and for `read-only` over all tenants.
     pub(crate) tenant: Option<String>,
+    /// 32 hexadecimal digits.
+    pub(crate) tenant_id: Option<String>,
     pub(crate) created: u64,
     /// Who made it.
     pub(crate) created_by: String,
@@ -58,7 +60,7 @@ pub(crate) struct ShownToken {
 }
 
 const SELECT: &str =
-    "SELECT k.id, k.name, k.prefix, k.role, t.name, k.created, k.created_by, k.expires, k.last_used
+    "SELECT k.id, k.name, k.prefix, k.role, t.name, t.id, k.created, k.created_by, k.expires, k.last_used
     FROM tokens k LEFT JOIN tenants t ON t.id = k.tenant";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
@@ -68,10 +70,11 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
         prefix: row.get(2)?,
         role: listing::parsed(row, 3)?,
         tenant: row.get(4)?,
-        created: loaded(row.get(5)?),
-        created_by: row.get(6)?,
-        expires: row.get::<_, Option<i64>>(7)?.map(loaded),
-        last_used: row.get::<_, Option<i64>>(8)?.map(loaded),
+        tenant_id: row.get(5)?,
+        created: loaded(row.get(6)?),
+        created_by: row.get(7)?,
+        expires: row.get::<_, Option<i64>>(8)?.map(loaded),
+        last_used: row.get::<_, Option<i64>>(9)?.map(loaded),
     })
 }
 

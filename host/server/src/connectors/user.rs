@@ -4,17 +4,19 @@ use super::error::CatalogueError;
 use super::{Catalogue, event, listing, loaded, stored, tenant};
 use crate::access::Role;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A user. Times are milliseconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct User {
     /// Unique in the host.
     pub(crate) name: String,
     pub(crate) role: Role,
     /// The tenant's name; none for `root`, and for `read-only` over all tenants.
     pub(crate) tenant: Option<String>,
+    /// 32 hexadecimal digits.
+    pub(crate) tenant_id: Option<String>,
     /// Whether the user may sign in.
     pub(crate) active: bool,
     pub(crate) created: u64,
@@ -37,7 +39,7 @@ pub(crate) struct Stored {
     pub(crate) active: bool,
 }
 
-const SELECT: &str = "SELECT u.name, u.role, t.name, u.active, u.created, u.last_login
+const SELECT: &str = "SELECT u.name, u.role, t.name, t.id, u.active, u.created, u.last_login
     FROM users u LEFT JOIN tenants t ON t.id = u.tenant";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<User> {
@@ -45,9 +47,10 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<User> {
         name: row.get(0)?,
         role: listing::parsed(row, 1)?,
         tenant: row.get(2)?,
-        active: row.get(3)?,
-        created: loaded(row.get(4)?),
-        last_login: row.get::<_, Option<i64>>(5)?.map(loaded),
+        tenant_id: row.get(3)?,
+        active: row.get(4)?,
+        created: loaded(row.get(5)?),
+        last_login: row.get::<_, Option<i64>>(6)?.map(loaded),
     })
 }
 
