@@ -118,7 +118,7 @@ impl Clock {
     }
 
     /// A future that ends when `limit` has passed, without moving simulated time.
-    pub(crate) fn watch(&self, limit: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    pub fn watch(&self, limit: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         match &self.0 {
             Source::System { .. } => Box::pin(tokio::time::sleep(limit)),
             Source::Simulated(state) => Box::pin(Timer::new(state, limit, false)),

@@ -14,9 +14,10 @@ use crate::plugins::SharedDirectory;
 use crate::schedule::{HostRunner, Schedule};
 use connector_runtime::Clock;
 use connector_runtime::egress::Upstream;
-use connector_runtime::runs::{self, Silent, StartError, Stop};
+use connector_runtime::runs::{self, Silent, StartError, Stop, TestReport};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// Why the host refused something, in the sentence that a person would see.
@@ -39,6 +40,8 @@ pub struct Run {
     pub connector: String,
     /// As the ledger says; `interrupted` if its process did not live to end it.
     pub outcome: String,
+    /// Why it ended so, as the ledger says.
+    pub reason: String,
 }
 
 /// See the module. The schedule runs from the beginning.
@@ -186,11 +189,11 @@ impl Rehearsal {
         Ok(())
     }
 
-    /// Tests a connector (`tenant/name`) as it is kept; true if the test passed.
+    /// Tests a connector (`tenant/name`) as it is kept.
     ///
     /// # Errors
     /// If it cannot start.
-    pub async fn test(&self, connector: &str) -> Result<bool, Refused> {
+    pub async fn test(&self, connector: &str) -> Result<TestReport, Refused> {
         let id = self.catalogue.connector(connector)?.id;
         let (ready, definition) = self.runner.connector(&id)?;
         let report = runs::test(&ready, Arc::new(Silent)).await;
@@ -202,7 +205,7 @@ impl Rehearsal {
         let _held = self.clock.hold();
         self.catalogue.clear_status_after_test(&id, &report).await?;
         self.schedule.changed(&id);
-        Ok(report.passed())
+        Ok(report)
     }
 
     /// The state of a connector (`tenant/name`) in a word, and its message.
@@ -229,10 +232,17 @@ impl Rehearsal {
                 started_ms: run.started,
                 connector: run.connector,
                 outcome: run.outcome.unwrap_or_default(),
+                reason: reason(run.ledger.as_deref().unwrap_or_default()),
             })
             .collect();
         runs.sort_by(|a, b| (a.started_ms, &a.connector).cmp(&(b.started_ms, &b.connector)));
         Ok(runs)
+    }
+
+    /// Waits for a moment (in milliseconds since 1970) to which the host itself lets time pass.
+    pub async fn until(&self, moment_ms: u64) {
+        let left = moment_ms.saturating_sub(self.clock.now_ms());
+        self.clock.watch(Duration::from_millis(left)).await;
     }
 
     /// Shuts the host down.
@@ -247,4 +257,9 @@ impl Rehearsal {
         self.task.abort();
         drop(self.task.await);
     }
+}
+
+fn reason(ledger: &str) -> String {
+    let document: serde_json::Value = serde_json::from_str(ledger).unwrap_or_default();
+    document["reason"].as_str().unwrap_or_default().to_owned()
 }

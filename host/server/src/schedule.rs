@@ -170,12 +170,20 @@ impl Schedule {
             }
             let next = self.0.next_due().unwrap_or(u64::MAX).min(refresh_at);
             let wait = Duration::from_millis(next.saturating_sub(self.0.clock.now_ms()));
+            // While something runs, simulated time is that of the runs.
+            let is_idle = runs.is_empty();
+            let awaited = async {
+                match is_idle {
+                    true => self.0.clock.sleep(wait).await,
+                    false => self.0.clock.watch(wait).await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = stop.requested() => break,
                 Some(ended) = runs.join_next_with_id() => self.0.took_its_end(&ended, &mut names),
                 () = self.0.wake.notified() => {}
-                () = self.0.clock.sleep(wait) => {}
+                () = awaited => {}
             }
         }
         self.0.stop_all();
