@@ -22,7 +22,7 @@ use connector_runtime::egress::{NetworkUpstream, QuotaBook, Upstream};
 use connector_runtime::journal::{Journal, JournalError};
 use connector_runtime::plugins::{AcceptedGrants, Changes, Directory, Plugin, Refusals};
 use connector_runtime::runs::{Connector, Identity};
-use connector_runtime::sandbox::Engine;
+use connector_runtime::sandbox::{Engine, Gate};
 use connector_runtime::settings::Settings;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,7 +86,8 @@ impl Host {
             Some(&data.join("compiled")),
             config.limits.clone(),
             clock.clone(),
-        )?;
+        )?
+        .with_gate(Gate::of_cores());
         if let Some(compiler) = &global.compiler {
             engine = engine.with_compiler(compiler.clone());
         }
