@@ -71,9 +71,13 @@ impl SimTime for SharedTime {
 
 impl Vendor {
     /// A simulator with these options of its command line.
-    #[expect(clippy::panic, reason = "wrong options are a mistake in the test")]
     pub fn new<'a>(options: impl IntoIterator<Item = &'a str>) -> Self {
-        let clock = Clock::simulated(DEFAULT_NOW_MS);
+        Self::on(Clock::simulated(DEFAULT_NOW_MS), options)
+    }
+
+    /// Like [`Vendor::new`], on a clock that others share, too.
+    #[expect(clippy::panic, reason = "wrong options are a mistake in the test")]
+    pub fn on<'a>(clock: Clock, options: impl IntoIterator<Item = &'a str>) -> Self {
         let simulator = SimConfig::from_options(options)
             .map_err(|error| error.to_string())
             .and_then(|config| {

@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use connector_runtime::interflow::Index;
 use connector_runtime::sandbox::Compiler;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,7 +26,7 @@ pub(crate) const LOG_VARIABLE: &str = "CONNECTOR_HOST_LOG";
 /// So many digits of a SHA-256 `plugins list` shows; with fewer, another file could be made to fit.
 const SHORTEST_DIGEST: usize = 12;
 /// Longer than anybody means.
-const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Runs connector plugins (WebAssembly components) in a sandbox and keeps what they collect.
 #[derive(Debug, Parser)]
@@ -65,7 +66,6 @@ pub(crate) struct Global {
     pub(crate) compiler: Option<Compiler>,
 }
 
-#[cfg(test)]
 impl Global {
     /// The flags of a command that names its data directory and nothing else.
     pub(crate) fn of_data(data: &std::path::Path) -> Self {
@@ -122,12 +122,34 @@ pub(crate) enum Command {
     /// The key that seals the stored secrets
     #[command(subcommand)]
     Secrets(SecretsCommand),
+    /// Collect on schedule, and answer the REST API
+    #[command(
+        after_help = "Examples:\n  connector-host serve\n  connector-host serve --listen 0.0.0.0:8443 --tls-certificate host.pem --tls-key host.key\n\nSIGTERM ends it gracefully; SIGHUP takes up plugins that have come, changed or gone."
+    )]
+    Serve(Serve),
     /// Who may sign in, and with which role
     #[command(subcommand)]
     Users(UsersCommand),
     /// What programs come in with
     #[command(subcommand)]
     Tokens(TokensCommand),
+}
+
+/// Where to serve.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The address to listen on; port 0 takes any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    pub(crate) listen: SocketAddr,
+    /// The certificate chain for TLS, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// A proxy in front of this one has TLS, so that an address which others can reach may be listened on without
+    #[arg(long)]
+    pub(crate) behind_proxy: bool,
 }
 
 /// What to show of plugins.
@@ -145,6 +167,8 @@ pub(crate) enum PluginsCommand {
         #[arg(value_name = "FILE.wasm")]
         file: PathBuf,
     },
+    /// Let the process that serves take up plugins that have come, changed or gone
+    Reload,
     /// Accept what a plugin asks for now, so that its connectors run again
     Accept {
         /// The plugin's id, as `plugins list` shows it under TYPE

@@ -1,14 +1,17 @@
-//! The host's configuration, `host.toml`: where plugins lie and whose are taken, what a plugin may spend, what the network may reach.
+//! The host's configuration, `host.toml`: where plugins lie and whose are taken, what a plugin may spend, what the network
+//! may reach, which device this is and how it runs its connectors.
 //!
 //! Everything has a default, so the file need not exist. An unknown key is a mistake, not a wish; all mistakes are reported
 //! at once. Relative paths start at the file's own directory.
 
 mod network;
+mod schedule;
 
 pub(crate) use network::Network;
 
 use crate::document::{self, Section};
 use crate::failure::{Failure, Mistake};
+use crate::schedule::ScheduleOptions;
 use connector_runtime::Limits;
 use connector_runtime::limits::TABLE;
 use connector_runtime::plugins::{Pin, PublicKey, Trust};
@@ -17,12 +20,14 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// What may stand outside every table.
-const TOP: [&str; 5] = [
+const TOP: [&str; 7] = [
     "plugin_directory",
     "plugin_public_key",
     "plugins",
     "limits",
     "network",
+    "device",
+    "schedule",
 ];
 
 /// The configuration, checked.
@@ -34,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) trust: Trust,
     /// What a plugin may spend.
     pub(crate) limits: Limits,
+    /// Which device this host is, and how it runs its connectors.
+    pub(crate) schedule: ScheduleOptions,
     everyone: Network,
     connectors: BTreeMap<String, Network>,
 }
@@ -61,6 +68,7 @@ impl Config {
                 .map(|path| beside(file, path)),
             ..Self::default()
         };
+        config.schedule = schedule::check(&top, &mut mistakes);
         config.trust.public_key = check_key(&top, "plugin_public_key", &mut mistakes);
         if let Some(section) = top.section("plugins", &mut mistakes) {
             config.trust.pins = check_pins(&section, &mut mistakes);
@@ -228,11 +236,25 @@ mod tests {
         assert_eq!(mistakes.len(), 4, "{mistakes:?}");
         assert_eq!(
             mistakes[0],
-            "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network"
+            "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network, device, schedule"
         );
         assert!(mistakes[1].contains("limits.memory: ") && mistakes[1].contains("memory_mib"));
         assert!(mistakes[2].contains("network.proxies: "));
         assert!(mistakes[3].contains("network.connectors.\"acme/a\".allow: "));
+    }
+
+    #[test]
+    fn the_schedule_has_defaults_and_bounds() {
+        let config = check("device = \"branch\"\n[schedule]\njitter_seconds = 20\n").unwrap();
+        assert_eq!(config.schedule.device, "branch");
+        assert_eq!(config.schedule.jitter.as_secs(), 20);
+        assert_eq!(config.schedule.concurrent_runs, 64);
+        let mistakes =
+            check("device = 1\n[schedule]\nconcurrent_runs = 0\njitter = 1\n").unwrap_err();
+        assert_eq!(mistakes.len(), 3, "{mistakes:?}");
+        assert!(mistakes[0].contains("device: must be a text"));
+        assert!(mistakes[1].contains("schedule.jitter: there is no such key"));
+        assert!(mistakes[2].contains("concurrent_runs: must be a whole number from 1 to 4096"));
     }
 
     #[test]

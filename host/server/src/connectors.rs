@@ -6,7 +6,8 @@
 //! tenants ─ connectors ─ definitions ┬ secrets (sealed)
 //!  (the journal's, with their ids)   ├ profile_members ─ profiles
 //!                                    ├ connector_filters ─ filters
-//!                                    └ run_on ─ devices            events, deletions
+//!                                    ├ run_on ─ devices            events, deletions
+//!                                    └ statuses
 //! users ─ sessions, tokens
 //! ```
 //!
@@ -26,9 +27,11 @@ pub(crate) mod key;
 pub(crate) mod listing;
 pub(crate) mod profile;
 pub(crate) mod run;
+pub(crate) mod schedule;
 pub(crate) mod schema;
 pub(crate) mod secret;
 pub(crate) mod session;
+pub(crate) mod status;
 pub(crate) mod tenant;
 pub(crate) mod token;
 pub(crate) mod user;
@@ -59,6 +62,13 @@ impl Catalogue {
     /// As [`Journal::open`], or if a key that is there cannot be used.
     pub(crate) fn open(directory: &Path) -> Result<Self, CatalogueError> {
         Self::open_with(directory, Keys::of_environment(directory))
+    }
+
+    /// The same catalogue with another clock.
+    #[must_use]
+    pub(crate) fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
     }
 
     fn open_with(directory: &Path, keys: Keys) -> Result<Self, CatalogueError> {

@@ -15,11 +15,12 @@ use crate::config::Config;
 use crate::connectors::schema::migrations;
 use crate::definition::Definition;
 use crate::failure::{Failure, Mistake};
+use crate::schedule::ScheduleOptions;
 use crate::secrets;
 use connector_runtime::Clock;
-use connector_runtime::egress::{NetworkUpstream, QuotaBook};
+use connector_runtime::egress::{NetworkUpstream, QuotaBook, Upstream};
 use connector_runtime::journal::{Journal, JournalError};
-use connector_runtime::plugins::{AcceptedGrants, Directory, Plugin, Refusals};
+use connector_runtime::plugins::{AcceptedGrants, Changes, Directory, Plugin, Refusals};
 use connector_runtime::runs::{Connector, Identity};
 use connector_runtime::sandbox::Engine;
 use connector_runtime::settings::Settings;
@@ -40,6 +41,8 @@ pub(crate) struct Host {
     /// Somebody named the plugin directory, so it must exist.
     plugins_are_named: bool,
     insecure_loopback: bool,
+    /// What answers in the network's place.
+    upstream: Option<Arc<dyn Upstream>>,
 }
 
 impl Host {
@@ -48,6 +51,26 @@ impl Host {
     /// # Errors
     /// Mistakes in the configuration, or an engine that cannot start.
     pub(crate) fn assemble(global: &Global) -> Result<Self, Failure> {
+        Self::assemble_with(global, Clock::system(), None)
+    }
+
+    /// Puts a host together that lives in the clock's time, with `upstream` in the network's place.
+    ///
+    /// # Errors
+    /// As [`Host::assemble`].
+    pub(crate) fn rehearsing(
+        global: &Global,
+        clock: Clock,
+        upstream: Arc<dyn Upstream>,
+    ) -> Result<Self, Failure> {
+        Self::assemble_with(global, clock, Some(upstream))
+    }
+
+    fn assemble_with(
+        global: &Global,
+        clock: Clock,
+        upstream: Option<Arc<dyn Upstream>>,
+    ) -> Result<Self, Failure> {
         let data = data_directory(global)?;
         let default_config = data.join("host.toml");
         let config_file = match &global.config {
@@ -59,7 +82,6 @@ impl Host {
             .plugins
             .clone()
             .or_else(|| config.plugin_directory.clone());
-        let clock = Clock::system();
         let mut engine = Engine::new(
             Some(&data.join("compiled")),
             config.limits.clone(),
@@ -75,6 +97,7 @@ impl Host {
             plugins_are_named: named.is_some(),
             plugins: named.unwrap_or_else(|| data.join("plugins")),
             insecure_loopback: global.insecure_loopback,
+            upstream,
             data,
             config,
         })
@@ -88,6 +111,16 @@ impl Host {
     /// The clock of runs and waits, and of what is noted in the journal.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Which device this is, and how it runs its connectors.
+    pub(crate) fn schedule_options(&self) -> &ScheduleOptions {
+        &self.config.schedule
+    }
+
+    /// The device that this host is.
+    pub(crate) fn device(&self) -> &str {
+        &self.config.schedule.device
     }
 
     /// Whether `http://` and addresses of this machine are allowed.
@@ -149,6 +182,35 @@ impl Host {
         self.directory(accepted, refusals).await
     }
 
+    /// Looks at the directory again, also at one that has come to be since.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub(crate) async fn look_again(
+        &self,
+        directory: &mut Directory,
+        accepted: &AcceptedGrants,
+    ) -> Result<Changes, Failure> {
+        if !self.plugins_are_named && !self.plugins.exists() {
+            return Ok(Changes::default());
+        }
+        if directory.path().is_none() {
+            *directory = self.directory(accepted, self.refusals()).await?;
+            return Ok(Changes {
+                added: directory
+                    .plugins()
+                    .iter()
+                    .map(|plugin| plugin.manifest.id.clone())
+                    .collect(),
+                ..Changes::default()
+            });
+        }
+        directory
+            .reload(&self.engine, accepted)
+            .await
+            .map_err(Failure::Plugins)
+    }
+
     /// What other commands of this data directory have refused.
     fn refusals(&self) -> Refusals {
         Refusals::kept_in(self.data.join("compiled").join("refusals"))
@@ -182,7 +244,18 @@ impl Host {
         definition: &Definition,
         accepted: &AcceptedGrants,
     ) -> Result<Arc<Plugin>, Failure> {
-        let directory = self.plugins(accepted).await?;
+        self.plugin_of(&self.plugins(accepted).await?, definition)
+    }
+
+    /// Like [`Host::plugin`], of a directory that has been read.
+    ///
+    /// # Errors
+    /// As [`Host::plugin`].
+    pub(crate) fn plugin_of(
+        &self,
+        directory: &Directory,
+        definition: &Definition,
+    ) -> Result<Arc<Plugin>, Failure> {
         if let Some(suspension) = directory.suspension(&definition.kind) {
             return Err(Failure::Suspended(suspension.clone()));
         }
@@ -236,7 +309,10 @@ impl Host {
             tracing::warn!("{warning}");
         }
         let settings = definition.settings(&plugin.manifest, self.insecure_loopback)?;
-        secrets::keep(Arc::new(settings.redactor()));
+        secrets::keep(
+            &format!("{}/{}", definition.tenant, definition.name),
+            Arc::new(settings.redactor()),
+        );
         Ok(settings)
     }
 
@@ -268,12 +344,15 @@ impl Host {
             &limits,
             self.insecure_loopback,
         );
-        let upstream = NetworkUpstream::new(options)?;
+        let upstream: Arc<dyn Upstream> = match &self.upstream {
+            Some(upstream) => Arc::clone(upstream),
+            None => Arc::new(NetworkUpstream::new(options)?),
+        };
         Ok(Connector::new(
             identity,
             plugin,
             settings,
-            Arc::new(upstream),
+            upstream,
             &self.book,
             limits,
             self.clock.clone(),

@@ -23,6 +23,7 @@ mod access;
 mod answer;
 mod api;
 mod arguments;
+mod client;
 mod commands;
 mod config;
 mod connectors;
@@ -32,10 +33,18 @@ mod failure;
 mod figures;
 mod host;
 mod http_help;
+mod keeper;
 mod log;
+mod plugins;
 mod progress;
+#[doc(hidden)]
+pub mod rehearsal;
 mod report;
+mod schedule;
 mod secrets;
+mod serve;
+mod service;
+mod status;
 mod table;
 
 use answer::Answer;
@@ -123,6 +132,7 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Plugins(PluginsCommand::Inspect { file }) => {
             commands::plugins::inspect(global, file).await
         }
+        Command::Plugins(PluginsCommand::Reload) => commands::plugins::reload(global).await,
         Command::Plugins(PluginsCommand::Accept { plugin, sha256 }) => {
             commands::plugins::accept(global, plugin, sha256.as_deref()).await
         }
@@ -136,6 +146,7 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Devices(command) => commands::devices::run(global, command).await,
         Command::Runs(command) => commands::runs::run(global, command).await,
         Command::Secrets(command) => commands::secrets::run(global, command).await,
+        Command::Serve(serve) => serve::run(global, serve).await,
         Command::Users(command) => commands::users::run(global, command).await,
         Command::Tokens(command) => commands::tokens::run(global, command).await,
     }

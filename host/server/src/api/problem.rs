@@ -1,6 +1,6 @@
 //! What a request gets that could not be answered: one shape for all of them (RFC 9457, `application/problem+json`).
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Mistake};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,18 @@ impl Problem {
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
     }
+
+    /// Its mistakes as those of a file that a person has written.
+    pub(crate) fn mistakes(&self, file: &std::path::Path) -> Vec<Mistake> {
+        let errors = self.errors.iter();
+        errors
+            .map(|error| Mistake {
+                file: file.to_owned(),
+                key: error.key.clone(),
+                message: error.detail.clone(),
+            })
+            .collect()
+    }
 }
 
 /// The status for a failure's code. What a caller cannot help is 5xx.
@@ -79,6 +91,10 @@ fn status_of(code: &str) -> StatusCode {
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
+        let failure = match failure {
+            Failure::Answered(problem) => return *problem,
+            failure => failure,
+        };
         let mistakes = failure.mistakes();
         let errors: Vec<FieldError> = mistakes
             .iter()

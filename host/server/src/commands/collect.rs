@@ -6,6 +6,7 @@
 
 use crate::answer::Answer;
 use crate::arguments::{Collect, CollectOptions, Global};
+use crate::client::Client;
 use crate::connectors::Catalogue;
 use crate::connectors::definition::Entry;
 use crate::connectors::difference::Difference;
@@ -18,12 +19,16 @@ use crate::figures;
 use crate::host::Host;
 use crate::progress::Progress;
 use crate::report;
+use crate::service::{ConnectorChange, NewConnector};
+use crate::status::Ended;
 use connector_runtime::journal::JournalError;
+use connector_runtime::manifest::LedgerPlan;
 use connector_runtime::plugins::Plugin;
-use connector_runtime::runs::{self, Identity, RunError, RunOptions, RunOutcome, StartError, Stop};
+use connector_runtime::runs::{self, Identity, RunError, RunOptions, RunOutcome, StartError};
 use connector_runtime::sandbox::ErrorKind;
-use connector_runtime::settings::Settings;
+use connector_runtime::settings::{self, Settings};
 use indicatif::MultiProgress;
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Runs the command. The JSON result is the run's ledger.
@@ -44,10 +49,26 @@ pub(crate) async fn run(
         Some(settings) => settings,
         None => host.settings(&definition, &plugin)?,
     };
+    let file = definition.file.display();
+    let advice = Advice {
+        test: format!("connector-host test {file}"),
+        again: format!("connector-host collect {file}"),
+    };
+    if let Some(client) = Client::find(global)? {
+        let label = definition.file.clone();
+        let connector = keep_there(&client, &host, &definition, &validated.entry)
+            .await
+            .map_err(|failure| failure.in_file(&label))?;
+        let ledger = client.collect(&connector, &collect.options).await?;
+        return Ok(of_ledger(
+            &ledger.to_string(),
+            &plugin.manifest.ledger,
+            &advice,
+        ));
+    }
     let catalogue = Catalogue::open(host.data_directory())?;
     host.keep_quota_in(catalogue.journal());
     let connector = keep(&catalogue, &host, &plugin, &definition, validated.entry).await?;
-    let file = definition.file.display();
     let run = Run {
         global,
         host: &host,
@@ -55,10 +76,45 @@ pub(crate) async fn run(
         connector: &connector,
         definition: &definition,
         options: &collect.options,
-        test: format!("connector-host test {file}"),
-        again: format!("connector-host collect {file}"),
+        advice,
     };
     run.execute(plugin, settings, screen).await
+}
+
+/// As [`keep`], by the process that serves.
+async fn keep_there(
+    client: &Client,
+    host: &Host,
+    definition: &Definition,
+    entry: &Entry,
+) -> Result<StoredConnector, Failure> {
+    let catalogue = Catalogue::read(host.data_directory())?;
+    match catalogue.find(&definition.tenant, &definition.name)? {
+        None => {
+            client
+                .post(&["connectors"], &NewConnector::of(definition))
+                .await?;
+        }
+        Some(known) => {
+            let typed = entry.secrets.iter().map(|secret| &secret.pointer);
+            let typed: Vec<_> = typed.collect();
+            let left_out = known
+                .secrets
+                .iter()
+                .filter(|pointer| !typed.contains(pointer));
+            let change = ConnectorChange {
+                conf: definition.typed().as_object().cloned(),
+                replace: true,
+                unset: left_out.map(|pointer| settings::name_of(pointer)).collect(),
+                active: definition.active,
+                kind: Some(definition.kind.clone()),
+                run_on: definition.run_on.clone(),
+                ..ConnectorChange::default()
+            };
+            client.change(&known, &change).await?;
+        }
+    }
+    Ok(catalogue.connector(&format!("{}/{}", definition.tenant, definition.name))?)
 }
 
 /// Keeps a definition: a new connector, or new settings for the one of its name.
@@ -127,6 +183,11 @@ pub(crate) struct Run<'a> {
     pub(crate) connector: &'a StoredConnector,
     pub(crate) definition: &'a Definition,
     pub(crate) options: &'a CollectOptions,
+    pub(crate) advice: Advice,
+}
+
+/// What a person may do next.
+pub(crate) struct Advice {
     /// The command that tests it.
     pub(crate) test: String,
     /// The command that goes on.
@@ -167,9 +228,12 @@ impl Run<'_> {
             full: self.options.full,
             force: self.options.force,
             max_wait: self.options.max_wait,
-            stop: Stop::default(),
+            ..RunOptions::default()
         };
         let journal = self.catalogue.journal();
+        // The next run of a schedule, and the status, follow from this one as well.
+        let id = &self.connector.id;
+        let before = self.catalogue.run_began(id, 0).await?;
         let run = runs::collect(&connector, journal, &options, progress.clone());
         let twice = async {
             interruption().await;
@@ -184,31 +248,40 @@ impl Run<'_> {
             result = run => result.map_err(|error| explain(error, self.definition)),
         };
         progress.clear();
+        if let Some(before) = before {
+            let ended = Ended::of(&result, self.host.clock().now_ms());
+            self.catalogue.run_ended(id, before, ended, false).await?;
+        }
         let ledger = result?;
 
-        let exit = u8::from(ledger.outcome != RunOutcome::Done);
-        let json = ledger.to_json();
-        let mut text = report::of_ledger(&json, &plan);
-        let refused = ledger.contents.iter().any(|content| {
-            let failure = content.failure.as_ref();
-            content.outcome == RunOutcome::Failed
-                && failure.is_some_and(|failure| failure.kind == ErrorKind::Unauthenticated)
-        });
-        if refused {
-            text.push_str(&format!(
-                "\nCollection has stopped so that the account is not locked. `{}` tries again.",
-                self.test
-            ));
-        }
-        if let Some(moment) = ledger.resume_at {
-            text.push_str(&format!(
-                "\nIt is worth going on from {}: `{}` resumes where this run ended.",
-                figures::moment(moment),
-                self.again
-            ));
-        }
-        Ok(Answer::with_json(text, json, exit))
+        Ok(of_ledger(&ledger.to_json(), &plan, &self.advice))
     }
+}
+
+/// What is said about a run that came to its ledger (in JSON).
+pub(crate) fn of_ledger(json: &str, plan: &LedgerPlan, advice: &Advice) -> Answer {
+    let ledger: Value = serde_json::from_str(json).unwrap_or_default();
+    let exit = u8::from(ledger["outcome"] != RunOutcome::Done.as_str());
+    let mut text = report::of_ledger(json, plan);
+    let contents = ledger["contents"].as_array();
+    let refused = contents.into_iter().flatten().any(|content| {
+        content["outcome"] == RunOutcome::Failed.as_str()
+            && content["failure"]["kind"] == ErrorKind::Unauthenticated.as_str()
+    });
+    if refused {
+        text.push_str(&format!(
+            "\nCollection has stopped so that the account is not locked. `{}` tries again.",
+            advice.test
+        ));
+    }
+    if let Some(moment) = ledger["resume_at"].as_u64() {
+        text.push_str(&format!(
+            "\nIt is worth going on from {}: `{}` resumes where this run ended.",
+            figures::moment(moment),
+            advice.again
+        ));
+    }
+    Answer::with_json(text, json.to_owned(), exit)
 }
 
 /// Who a connector of the catalogue is.

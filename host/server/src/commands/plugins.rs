@@ -3,9 +3,11 @@
 
 mod accept;
 mod list;
+mod reload;
 
-pub(crate) use accept::accept;
+pub(crate) use accept::{Accepted, accept, accept_in, answer as accepted};
 pub(crate) use list::list;
+pub(crate) use reload::reload;
 
 use crate::answer::Answer;
 use crate::arguments::Global;

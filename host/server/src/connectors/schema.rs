@@ -93,6 +93,47 @@ CREATE TABLE events (
 CREATE INDEX events_by_connector ON events (connector, id);
 ";
 
+/// What every connector's status and next run follow from, beside its definition: what the last run came to (`verdict`, with
+/// its `reason`, `judged` at that time), waits, and the state that was last told. It begins with what the last run's ledger says.
+///
+/// The two indices make a listing's last activity and last data a look each, however many runs and blocks there are.
+const STATUS: &str = "
+CREATE TABLE statuses (
+    connector TEXT PRIMARY KEY REFERENCES definitions (connector) ON DELETE CASCADE,
+    started INTEGER,
+    running INTEGER,
+    verdict TEXT,
+    reason TEXT NOT NULL DEFAULT '',
+    judged INTEGER,
+    not_before INTEGER,
+    tested INTEGER,
+    suspended TEXT,
+    state TEXT,
+    since INTEGER
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO statuses (connector, started, verdict, reason, judged, not_before)
+SELECT d.connector, r.started,
+    CASE
+        WHEN r.outcome = 'done' THEN 'healthy'
+        WHEN r.outcome = 'postponed' AND r.ledger ->> '$.resume_at' IS NOT NULL THEN 'waiting-for-quota'
+        WHEN r.outcome IN ('incomplete', 'postponed') THEN 'incomplete'
+        WHEN r.outcome = 'failed' AND EXISTS (SELECT 1 FROM json_each(r.ledger, '$.contents') c
+            WHERE c.value ->> '$.outcome' = 'failed' AND c.value ->> '$.failure.kind' = 'unauthenticated')
+            THEN 'stopped-after-refused-login'
+        WHEN r.outcome = 'failed' THEN 'failing'
+    END,
+    coalesce(r.ledger ->> '$.reason', ''), r.ended, r.ledger ->> '$.resume_at'
+FROM definitions d JOIN runs r ON r.rowid = (
+    SELECT rowid FROM runs WHERE connector = d.connector ORDER BY started DESC, rowid DESC LIMIT 1);
+
+UPDATE definitions SET due = created WHERE due IS NULL AND active
+    AND run_on IN (SELECT name FROM devices WHERE kind = 'sensor');
+
+CREATE INDEX runs_done ON runs (connector, ended) WHERE outcome = 'done';
+CREATE INDEX blocks_with_records ON blocks (connector, offset, written) WHERE records > 0;
+";
+
 /// Who may use the host. A user's password is an argon2id hash; tokens and sessions are kept as the SHA-256 of a secret
 /// that only their holder has.
 const ACCESS: &str = "
@@ -141,6 +182,7 @@ pub(crate) fn migrations() -> Vec<M<'static>> {
     let later = steps.split_off(JOURNAL_BEFORE_CATALOGUE.min(steps.len()));
     steps.push(M::up(CATALOGUE));
     steps.extend(later);
+    steps.push(M::up(STATUS));
     steps.push(M::up(ACCESS));
     steps
 }

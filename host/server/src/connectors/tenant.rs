@@ -5,10 +5,11 @@ use super::{Catalogue, event, loaded};
 use connector_runtime::settings::check_name;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A tenant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Tenant {
     /// 32 hexadecimal digits.
     pub(crate) id: String,
