@@ -621,7 +621,7 @@ async fn a_token_is_shown_once_and_kept_nowhere() {
     let answer = site
         .post("/tokens")
         .local()
-        .send(json!({"name": "monitoring", "role": "read-only", "tenant": "acme", "expires_days": 90}))
+        .send(json!({"name": "monitoring", "role": "read-only", "tenant": "acme", "expires_in_seconds": 90 * 86_400}))
         .await;
     assert_eq!(answer.status, 201, "{}", answer.body);
     let token = answer.body["token"].as_str().unwrap();
@@ -790,14 +790,19 @@ async fn what_a_token_makes_does_not_outlive_it() {
         .token(Role::TenantAdmin, Some("acme"), Some(2 * day))
         .await;
     let make = |body: Value| site.post("/tokens").token(&token).send(body);
-    let later = make(json!({"name": "a", "role": "read-only", "expires_days": 3})).await;
+    let later =
+        make(json!({"name": "a", "role": "read-only", "expires_in_seconds": 3 * 86_400})).await;
     assert_eq!(
         (later.status, &later.body["errors"][0]["key"]),
-        (StatusCode::UNPROCESSABLE_ENTITY, &json!("expires"))
+        (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &json!("expires_in_seconds")
+        )
     );
     let unsaid = make(json!({"name": "b", "role": "read-only"})).await;
     assert_eq!(unsaid.body["expires"], NOW + 2 * 86_400_000);
-    let sooner = make(json!({"name": "c", "role": "read-only", "expires_days": 1})).await;
+    let sooner =
+        make(json!({"name": "c", "role": "read-only", "expires_in_seconds": 86_400})).await;
     assert_eq!(sooner.body["expires"], NOW + 86_400_000);
 }
 

@@ -2,7 +2,7 @@
 
 use crate::arguments::Global;
 use crate::failure::Failure;
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// Longer than any secret that somebody types.
