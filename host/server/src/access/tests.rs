@@ -278,6 +278,21 @@ async fn without_credentials_nothing_is_answered_but_how_to_get_some() {
     assert_eq!(answer.status, 401);
 }
 
+#[test]
+fn every_route_is_under_the_root_and_signing_in_is_the_one_that_is_open() {
+    let document = serde_json::to_value(api::document()).unwrap();
+    let mut open = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        assert!(path.starts_with(&format!("{}/", api::ROOT)), "{path}");
+        for (method, operation) in methods.as_object().unwrap() {
+            if operation["security"] == json!([{}]) {
+                open.push(format!("{method} {path}"));
+            }
+        }
+    }
+    assert_eq!(open, [format!("post {}", authentication::LOGIN_PATH)]);
+}
+
 #[tokio::test]
 async fn a_route_that_was_forgotten_to_be_guarded_lets_nobody_in() {
     let site = Site::new();
