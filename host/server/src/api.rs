@@ -104,12 +104,11 @@ fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(plugins::rotate))
         .routes(routes!(runs::list))
         .routes(routes!(runs::get))
-        .routes(routes!(runs::status));
-    OpenApiRouter::new()
-        .nest(ROOT, own)
+        .routes(routes!(runs::status))
         .merge(session::routes())
         .merge(users::routes())
-        .merge(tokens::routes())
+        .merge(tokens::routes());
+    OpenApiRouter::new().nest(ROOT, own)
 }
 
 /// The OpenAPI document.

@@ -3,6 +3,8 @@
 //!
 //! A command reads the catalogue itself either way, so that it says the same whoever has made the change.
 
+mod accounts;
+
 use crate::api::filters::{ConditionBody, FilterChange, NewFilter};
 use crate::api::places::Named;
 use crate::api::plugins::{Acceptance, Rotated};
