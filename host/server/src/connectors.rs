@@ -6,7 +6,7 @@
 //! tenants ─ connectors ─ definitions ┬ secrets (sealed)
 //!  (the journal's, with their ids)   ├ profile_members ─ profiles
 //!                                    ├ connector_filters ─ filters
-//!                                    └ run_on ─ devices            events, deletions
+//!                                    └ run_on ─ devices            events, deletions, alerts ─ deliveries
 //! ```
 //!
 //! Promises: a change is one transaction, with its event; a connector's id outlives every change of its settings, and its
@@ -15,6 +15,7 @@
 //!
 //! Never here: what a setting means (the plugin's and the schema's business), or a question to a person.
 
+pub(crate) mod alert;
 pub(crate) mod definition;
 pub(crate) mod device;
 pub(crate) mod difference;
