@@ -5,7 +5,7 @@
 mod catalogue;
 
 pub(crate) use catalogue::{
-    ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand, RunNamed,
+    AlertsCommand, ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand, RunNamed,
     RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
 };
 
@@ -120,6 +120,9 @@ pub(crate) enum Command {
     /// The key that seals the stored secrets
     #[command(subcommand)]
     Secrets(SecretsCommand),
+    /// What is wrong with connectors, and what was
+    #[command(subcommand)]
+    Alerts(AlertsCommand),
 }
 
 /// What to show of plugins.

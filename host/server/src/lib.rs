@@ -14,6 +14,8 @@
 #[cfg_attr(not(test), expect(dead_code, reason = "whoever serves looks at connectors and delivers"))]
 mod alerts;
 mod answer;
+#[cfg_attr(not(test), expect(dead_code, reason = "whoever serves has the routes"))]
+mod api;
 mod arguments;
 mod commands;
 mod config;
@@ -25,6 +27,8 @@ mod figures;
 mod host;
 mod http_help;
 mod log;
+#[cfg_attr(not(test), expect(dead_code, reason = "whoever serves counts runs"))]
+mod metrics;
 mod progress;
 mod report;
 mod secrets;
@@ -128,5 +132,6 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Devices(command) => commands::devices::run(global, command).await,
         Command::Runs(command) => commands::runs::run(global, command).await,
         Command::Secrets(command) => commands::secrets::run(global, command).await,
+        Command::Alerts(command) => commands::alerts::run(global, command),
     }
 }
