@@ -49,12 +49,7 @@ impl Host {
     /// Mistakes in the configuration, or an engine that cannot start.
     pub(crate) fn assemble(global: &Global) -> Result<Self, Failure> {
         let data = data_directory(global)?;
-        let default_config = data.join("host.toml");
-        let config_file = match &global.config {
-            Some(file) => Some(file.as_path()),
-            None => default_config.exists().then_some(default_config.as_path()),
-        };
-        let config = Config::load(config_file)?;
+        let config = configuration(global)?;
         let named = global
             .plugins
             .clone()
@@ -307,6 +302,19 @@ pub(crate) fn data_directory(global: &Global) -> Result<PathBuf, Failure> {
                     .into(),
             )
         })
+}
+
+/// What `host.toml` says.
+///
+/// # Errors
+/// Mistakes in it, or no place to look for it.
+pub(crate) fn configuration(global: &Global) -> Result<Config, Failure> {
+    let default = data_directory(global)?.join("host.toml");
+    let file = match &global.config {
+        Some(file) => Some(file.as_path()),
+        None => default.exists().then_some(default.as_path()),
+    };
+    Config::load(file)
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ mod progress;
 mod report;
 mod secrets;
 mod table;
+mod telemetry;
 
 use answer::Answer;
 use arguments::{Arguments, Command, PluginsCommand};
@@ -42,6 +43,7 @@ use indicatif::MultiProgress;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
+use telemetry::Telemetry;
 
 /// How long threads that are still busy (a name being looked up, a block being compressed) may hold up the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -99,13 +101,23 @@ fn compile(arguments: &[OsString]) -> ExitCode {
 
 fn execute(arguments: &Arguments) -> Result<Answer, Failure> {
     let screen = MultiProgress::new();
-    log::start(arguments, &screen)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)))
         .enable_all()
         .build()
         .map_err(Failure::Threads)?;
+    let telemetry = match arguments.command.collects() {
+        true => match host::configuration(&arguments.global)?.telemetry.endpoint() {
+            Some(endpoint) => Some(Telemetry::start(endpoint, runtime.handle().clone())?),
+            None => None,
+        },
+        false => None,
+    };
+    log::start(arguments, &screen, telemetry.as_ref())?;
     let answer = runtime.block_on(dispatch(arguments, &screen));
+    if let Some(telemetry) = telemetry {
+        telemetry.finish();
+    }
     runtime.shutdown_timeout(LAST_WORDS);
     answer
 }

@@ -45,13 +45,13 @@ fn through<'a>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use connector_runtime::manifest::Manifest;
     use connector_runtime::settings::Settings;
 
-    #[test]
-    fn what_is_kept_leaves_in_no_text_and_no_document() {
+    /// From now on, this secret does not leave.
+    pub(crate) fn keep_one(secret: &str) {
         let manifest = serde_json::json!({
             "manifest_version": 1, "id": "acme-scanner", "name": "Acme Scanner", "vendor": "acme", "version": "0.1.0",
             "category": "Vulnerability Scanner", "category_id": "scan", "functions": {"collect": true},
@@ -62,11 +62,16 @@ mod tests {
             "network": {"origin": "/url", "requests": []},
         });
         let manifest = Manifest::parse(&manifest.to_string()).unwrap();
-        let text = "key \"of-no-other-test\"";
-        let settings = serde_json::json!({"url": "https://scanner.example.test", "key": text});
-        assert_eq!(page(text), text);
+        let settings = serde_json::json!({"url": "https://scanner.example.test", "key": secret});
         let settings = Settings::check(&manifest, &settings, false).unwrap();
         keep(Arc::new(settings.redactor()));
+    }
+
+    #[test]
+    fn what_is_kept_leaves_in_no_text_and_no_document() {
+        let text = "key \"of-no-other-test\"";
+        assert_eq!(page(text), text);
+        keep_one(text);
         assert_eq!(page(&format!("a {text} b")), "a [redacted] b");
         let document = serde_json::json!({"a": text, "b": [1]});
         assert_eq!(json(&document.to_string()), r#"{"a":"[redacted]","b":[1]}"#);
