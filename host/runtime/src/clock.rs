@@ -6,7 +6,7 @@
 //! means something.
 //!
 //! A *sleep* moves simulated time; a *time-out* only watches it. So a time-out never fires because real work (a commit on
-//! another thread, say) took a while.
+//! another thread, say) took a while. Where others may sleep while such work goes on, [`Clock::hold`] keeps time where it is.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -34,6 +34,20 @@ struct Simulated {
     elapsed: Duration,
     next_id: u64,
     waiting: BTreeMap<(Duration, u64), Waker>,
+    /// Pieces of real work under way.
+    held: usize,
+}
+
+/// Keeps simulated time where it is until it is dropped; see [`Clock::hold`].
+#[derive(Debug)]
+pub struct Hold(Option<Arc<Mutex<Simulated>>>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(state) = &self.0 {
+            lock(state).held -= 1;
+        }
+    }
 }
 
 impl Clock {
@@ -51,6 +65,7 @@ impl Clock {
             elapsed: Duration::ZERO,
             next_id: 0,
             waiting: BTreeMap::new(),
+            held: 0,
         }))))
     }
 
@@ -107,6 +122,19 @@ impl Clock {
         match &self.0 {
             Source::System { .. } => Box::pin(tokio::time::sleep(limit)),
             Source::Simulated(state) => Box::pin(Timer::new(state, limit, false)),
+        }
+    }
+
+    /// Keeps simulated time where it is as long as the guard lives: for work on another thread, which takes no simulated time,
+    /// while somebody else sleeps. Does nothing to the system's clock.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        match &self.0 {
+            Source::System { .. } => Hold(None),
+            Source::Simulated(state) => {
+                lock(state).held += 1;
+                Hold(Some(Arc::clone(state)))
+            }
         }
     }
 
@@ -172,7 +200,7 @@ impl Future for Timer {
             .waiting
             .insert((this.deadline, this.id), context.waker().clone());
         if this.moves_time {
-            if this.seen != state.elapsed {
+            if this.seen != state.elapsed || state.held > 0 {
                 this.seen = state.elapsed;
                 this.turns = 0;
             }
@@ -253,6 +281,26 @@ mod tests {
         worker.join().unwrap();
         assert_eq!(done.unwrap().unwrap(), 7);
         assert_eq!(clock.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn nobody_sleeps_time_away_while_work_of_another_thread_holds_it() {
+        let clock = Clock::simulated(0);
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let holding = clock.clone();
+        let work = async move {
+            let _held = holding.hold();
+            let worker = std::thread::spawn(move || {
+                (0..10_000).for_each(|_| std::thread::yield_now());
+                sender.send(()).unwrap();
+            });
+            receiver.await.unwrap();
+            worker.join().unwrap();
+            holding.elapsed()
+        };
+        let (_, at_its_end) = tokio::join!(clock.sleep(Duration::from_secs(60)), work);
+        assert_eq!(at_its_end, Duration::ZERO);
+        assert_eq!(clock.elapsed(), Duration::from_secs(60));
     }
 
     #[tokio::test]

@@ -74,6 +74,11 @@ impl Redactor {
         redactor
     }
 
+    /// Whether it knows the same secrets as another.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.forms == other.forms
+    }
+
     fn add(&mut self, secret: &str, username: Option<&str>) {
         if secret.is_empty() {
             return;

@@ -39,6 +39,8 @@ pub struct RunOptions {
     pub force: bool,
     /// The most that a run may wait, for quota and between attempts together.
     pub max_wait: Duration,
+    /// The longest single wait: one that is longer ends the run, whose ledger says from when it is worth going on.
+    pub patience: Duration,
     /// How it can be stopped from outside.
     pub stop: Stop,
 }
@@ -49,6 +51,7 @@ impl Default for RunOptions {
             full: false,
             force: false,
             max_wait: Duration::from_secs(15 * 60),
+            patience: Duration::MAX,
             stop: Stop::default(),
         }
     }
@@ -116,7 +119,10 @@ async fn run(
     if !options.force {
         strikes::check(struck.as_ref(), connector.plugin_digest(), clock.now_ms())?;
     }
-    connector.admit(journal).await?;
+    {
+        let _held = clock.hold();
+        connector.admit(journal).await?;
+    }
     let traffic = Arc::new(Traffic::new(Arc::clone(connector.redactor())));
     let walked: Arc<Mutex<String>> = Arc::default();
     let session = EgressSession::new(connector.egress(), Arc::clone(&traffic)).heard_by({
@@ -145,7 +151,11 @@ async fn run(
     };
     let redactor = Arc::clone(connector.redactor());
     let mut ledger = Ledger::begin(connector.identity(), started, warnings, redactor);
-    let run = journal.begin_run(id, started).await?;
+    let run = {
+        let _held = clock.hold();
+        journal.begin_run(id, started).await?
+    };
+    observer.event(&Event::Started { run: &run });
     let mut collection = Collection {
         connector,
         journal,
@@ -192,12 +202,14 @@ async fn run(
         .contents
         .iter()
         .all(|content| content.faults.is_empty());
+    let _held = clock.hold();
     if ledger.struck_out {
         let row = strikes::after(struck.as_ref(), connector.plugin_digest(), clock.now_ms());
         if let Err(held) = strikes::check(Some(&row), connector.plugin_digest(), clock.now_ms()) {
             ledger.reason = format!("{} From now on: {held}.", ledger.reason);
             let ends = matches!(held, Held::Back { .. });
             ledger.resume_at = ends.then_some(row.not_before_ms);
+            ledger.held = Some(held);
         }
         journal.set_strikes(id, Some(row)).await?;
     } else if struck.is_some() && kept && sound {

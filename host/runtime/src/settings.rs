@@ -359,6 +359,11 @@ pub fn without_secrets(manifest: &Manifest, settings: &Value, insecure_loopback:
     public
 }
 
+/// The JSON pointer of the setting called `name`.
+pub fn pointer(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
 /// Takes the setting at a JSON pointer out.
 pub fn take(settings: &mut Value, pointer: &str) -> Option<Value> {
     let (parent, name) = pointer.rsplit_once('/')?;

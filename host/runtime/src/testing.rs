@@ -301,7 +301,7 @@ impl Observer for Heard {
             Event::Waiting { time, reason, .. } => {
                 lock(&self.waits).push((*time, (*reason).to_owned()));
             }
-            Event::Committed { .. } | Event::Ended { .. } => {}
+            Event::Started { .. } | Event::Committed { .. } | Event::Ended { .. } => {}
         }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Global flags may stand before or after the command. A mistake ends with exit code 2 and the parser's own sentence.
 
+mod access;
 mod catalogue;
 
+pub(crate) use access::{AddUser, EditUser, PasswordSource, TokensCommand, UsersCommand};
 pub(crate) use catalogue::{
     AlertsCommand, ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand, RunNamed,
     RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
@@ -14,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use connector_runtime::interflow::Index;
 use connector_runtime::sandbox::Compiler;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,7 +28,7 @@ const LOG_FORMAT_VARIABLE: &str = "CONNECTOR_HOST_LOG_FORMAT";
 /// So many digits of a SHA-256 `plugins list` shows; with fewer, another file could be made to fit.
 const SHORTEST_DIGEST: usize = 12;
 /// Longer than anybody means.
-const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Runs connector plugins (WebAssembly components) in a sandbox and keeps what they collect.
 #[derive(Debug, Parser)]
@@ -135,6 +138,17 @@ pub(crate) enum Command {
     /// The key that seals the stored secrets
     #[command(subcommand)]
     Secrets(SecretsCommand),
+    /// Collect on schedule, and answer the REST API
+    #[command(
+        after_help = "Examples:\n  connector-host serve\n  connector-host serve --listen 0.0.0.0:8443 --tls-certificate host.pem --tls-key host.key\n\nSIGTERM ends it gracefully; SIGHUP takes up plugins that have come, changed or gone."
+    )]
+    Serve(Serve),
+    /// Who may sign in, and with which role
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// What programs come in with
+    #[command(subcommand)]
+    Tokens(TokensCommand),
     /// What is wrong with connectors, and what was
     #[command(subcommand)]
     Alerts(AlertsCommand),
@@ -145,9 +159,26 @@ impl Command {
     pub(crate) fn collects(&self) -> bool {
         matches!(
             self,
-            Self::Collect(_) | Self::Connectors(ConnectorsCommand::Run(_))
+            Self::Collect(_) | Self::Connectors(ConnectorsCommand::Run(_)) | Self::Serve(_)
         )
     }
+}
+
+/// Where to serve.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The address to listen on; port 0 takes any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    pub(crate) listen: SocketAddr,
+    /// The certificate chain for TLS, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// A proxy in front of this one has TLS, so that an address which others can reach may be listened on without
+    #[arg(long)]
+    pub(crate) behind_proxy: bool,
 }
 
 /// What to show of plugins.

@@ -13,3 +13,5 @@ pub(crate) mod runs;
 pub(crate) mod secrets;
 pub(crate) mod tenants;
 pub(crate) mod test;
+pub(crate) mod tokens;
+pub(crate) mod users;

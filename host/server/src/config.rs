@@ -1,11 +1,12 @@
-//! The host's configuration, `host.toml`: where plugins lie and whose are taken, what a plugin may spend, what the network may reach,
-//! who is told of alerts, and where traces go.
+//! The host's configuration, `host.toml`: where plugins lie and whose are taken, what a plugin may spend, what the network
+//! may reach, which device this is and how it runs its connectors, who is told of alerts, and where traces go.
 //!
 //! Everything has a default, so the file need not exist. An unknown key is a mistake, not a wish; all mistakes are reported
 //! at once. Relative paths start at the file's own directory.
 
 pub(crate) mod alerts;
 mod network;
+mod schedule;
 pub(crate) mod telemetry;
 
 pub(crate) use alerts::Alerts;
@@ -14,6 +15,7 @@ pub(crate) use telemetry::Telemetry;
 
 use crate::document::{self, Section};
 use crate::failure::{Failure, Mistake};
+use crate::schedule::ScheduleOptions;
 use connector_runtime::Limits;
 use connector_runtime::limits::TABLE;
 use connector_runtime::plugins::{Pin, PublicKey, Trust};
@@ -22,7 +24,7 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// What may stand outside every table.
-const TOP: [&str; 7] = [
+const TOP: [&str; 9] = [
     "plugin_directory",
     "plugin_public_key",
     "plugins",
@@ -30,6 +32,8 @@ const TOP: [&str; 7] = [
     "network",
     "alerts",
     "telemetry",
+    "device",
+    "schedule",
 ];
 
 /// The configuration, checked.
@@ -41,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) trust: Trust,
     /// What a plugin may spend.
     pub(crate) limits: Limits,
+    /// Which device this host is, and how it runs its connectors.
+    pub(crate) schedule: ScheduleOptions,
     /// When and whom to tell that something is wrong.
     pub(crate) alerts: Alerts,
     /// Where traces go.
@@ -72,6 +78,7 @@ impl Config {
                 .map(|path| beside(file, path)),
             ..Self::default()
         };
+        config.schedule = schedule::check(&top, &mut mistakes);
         config.trust.public_key = check_key(&top, "plugin_public_key", &mut mistakes);
         if let Some(section) = top.section("plugins", &mut mistakes) {
             config.trust.pins = check_pins(&section, &mut mistakes);
@@ -245,11 +252,25 @@ mod tests {
         assert_eq!(mistakes.len(), 4, "{mistakes:?}");
         assert_eq!(
             mistakes[0],
-            "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network, alerts, telemetry"
+            "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network, device, schedule, alerts, telemetry"
         );
         assert!(mistakes[1].contains("limits.memory: ") && mistakes[1].contains("memory_mib"));
         assert!(mistakes[2].contains("network.proxies: "));
         assert!(mistakes[3].contains("network.connectors.\"acme/a\".allow: "));
+    }
+
+    #[test]
+    fn the_schedule_has_defaults_and_bounds() {
+        let config = check("device = \"branch\"\n[schedule]\njitter_seconds = 20\n").unwrap();
+        assert_eq!(config.schedule.device, "branch");
+        assert_eq!(config.schedule.jitter.as_secs(), 20);
+        assert_eq!(config.schedule.concurrent_runs, 64);
+        let mistakes =
+            check("device = 1\n[schedule]\nconcurrent_runs = 0\njitter = 1\n").unwrap_err();
+        assert_eq!(mistakes.len(), 3, "{mistakes:?}");
+        assert!(mistakes[0].contains("device: must be a text"));
+        assert!(mistakes[1].contains("schedule.jitter: there is no such key"));
+        assert!(mistakes[2].contains("concurrent_runs: must be a whole number from 1 to 4096"));
     }
 
     #[test]

@@ -6,7 +6,10 @@
 //! tenants ─ connectors ─ definitions ┬ secrets (sealed)
 //!  (the journal's, with their ids)   ├ profile_members ─ profiles
 //!                                    ├ connector_filters ─ filters
-//!                                    └ run_on ─ devices            events, deletions, alerts ─ deliveries
+//!                                    ├ run_on ─ devices            events, deletions
+//!                                    ├ statuses
+//!                                    └ alerts ─ deliveries
+//! users ─ sessions, tokens
 //! ```
 //!
 //! Promises: a change is one transaction, with its event; a connector's id outlives every change of its settings, and its
@@ -26,9 +29,14 @@ pub(crate) mod key;
 pub(crate) mod listing;
 pub(crate) mod profile;
 pub(crate) mod run;
+pub(crate) mod schedule;
 pub(crate) mod schema;
 pub(crate) mod secret;
+pub(crate) mod session;
+pub(crate) mod status;
 pub(crate) mod tenant;
+pub(crate) mod token;
+pub(crate) mod user;
 pub(crate) mod validation;
 
 #[cfg(test)]
@@ -56,6 +64,13 @@ impl Catalogue {
     /// As [`Journal::open`], or if a key that is there cannot be used.
     pub(crate) fn open(directory: &Path) -> Result<Self, CatalogueError> {
         Self::open_with(directory, Keys::of_environment(directory))
+    }
+
+    /// The same catalogue with another clock.
+    #[must_use]
+    pub(crate) fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
     }
 
     fn open_with(directory: &Path, keys: Keys) -> Result<Self, CatalogueError> {

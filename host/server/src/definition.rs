@@ -162,6 +162,28 @@ impl Definition {
         }
     }
 
+    /// A definition that was typed into something else than a file; `label` stands for that in sentences.
+    pub(crate) fn typed_elsewhere(
+        label: PathBuf,
+        name: String,
+        kind: String,
+        tenant: String,
+        run_on: Option<String>,
+        active: Option<bool>,
+        settings: Json,
+    ) -> Self {
+        Self {
+            file: label,
+            name,
+            kind,
+            tenant,
+            run_on,
+            active,
+            settings: Typed(settings),
+            open_files: Vec::new(),
+        }
+    }
+
     /// The settings as they were typed, an object; secrets are among them.
     pub(crate) fn typed(&self) -> &Json {
         &self.settings.0
@@ -346,7 +368,8 @@ fn from_environment(
     }
 }
 
-fn from_file(path: &Path) -> Result<String, String> {
+/// The text of a file that holds a secret and nothing else.
+pub(crate) fn from_file(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let cannot = |error: std::io::Error| {
         format!("{shown} cannot be read ({error}); check the path and its permissions")

@@ -1,5 +1,7 @@
 //! Why a command could not do its work, and the exit code that follows.
 
+use crate::access::AccessError;
+use crate::api::problem::Problem;
 use crate::connectors::error::CatalogueError;
 use connector_runtime::egress::NetworkError;
 use connector_runtime::journal::JournalError;
@@ -138,6 +140,18 @@ pub(crate) enum Failure {
     /// No threads.
     #[error("the host's threads cannot start: {0}. Look at the limits of this user and machine.")]
     Threads(io::Error),
+    /// The process that serves the data directory answered so.
+    #[error("{}", .0.detail)]
+    Answered(Box<Problem>),
+    /// Something is done one at a time, and somebody else is at it.
+    #[error("{0}")]
+    Busy(String),
+    /// The process that serves could not be asked, or cannot serve.
+    #[error("{0}")]
+    Serving(String),
+    /// A user or a token was not changed, or access was refused.
+    #[error(transparent)]
+    Access(#[from] AccessError),
 }
 
 impl Failure {
@@ -153,7 +167,14 @@ impl Failure {
             | Self::Network(_)
             | Self::Catalogue(_)
             | Self::Inactive { .. }
+            | Self::Serving(_)
+            | Self::Access(_)
             | Self::Journal(_) => 2,
+            Self::Answered(problem) => match problem.code.as_str() {
+                "plugin-fault" | "plugin-refused" | "held-back" | "set-aside" | "run" | "busy"
+                | "interrupted" => 1,
+                _ => 2,
+            },
             Self::Refused(PluginError::Read { .. }) => 2,
             Self::Refused(_)
             | Self::Fault(_)
@@ -161,12 +182,13 @@ impl Failure {
             | Self::Run(_)
             | Self::Export { .. }
             | Self::Interrupted { .. }
+            | Self::Busy(_)
             | Self::Threads(_) => 1,
         }
     }
 
     /// Stable and searchable.
-    pub(crate) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &str {
         match self {
             Self::Usage(_) => "usage",
             Self::Mistakes(_) | Self::Plugins(_) | Self::Refused(PluginError::Read { .. }) => {
@@ -190,6 +212,20 @@ impl Failure {
             Self::Run(_) => "run",
             Self::Interrupted { .. } => "interrupted",
             Self::Threads(_) => "threads",
+            Self::Access(error) => error.code(),
+            Self::Answered(problem) => &problem.code,
+            Self::Busy(_) => "busy",
+            Self::Serving(_) => "serving",
+        }
+    }
+
+    /// An answer about a definition, told as mistakes of the file that it was read from.
+    pub(crate) fn in_file(self, file: &Path) -> Self {
+        match self {
+            Self::Answered(problem) if !problem.errors.is_empty() => {
+                Self::Mistakes(problem.mistakes(file))
+            }
+            other => other,
         }
     }
 

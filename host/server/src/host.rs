@@ -15,11 +15,12 @@ use crate::config::Config;
 use crate::connectors::schema::migrations;
 use crate::definition::Definition;
 use crate::failure::{Failure, Mistake};
+use crate::schedule::ScheduleOptions;
 use crate::secrets;
 use connector_runtime::Clock;
 use connector_runtime::egress::{NetworkUpstream, QuotaBook};
 use connector_runtime::journal::{Journal, JournalError};
-use connector_runtime::plugins::{AcceptedGrants, Directory, Plugin, Refusals};
+use connector_runtime::plugins::{AcceptedGrants, Changes, Directory, Plugin, Refusals};
 use connector_runtime::runs::{Connector, Identity};
 use connector_runtime::sandbox::Engine;
 use connector_runtime::settings::Settings;
@@ -85,6 +86,16 @@ impl Host {
         &self.clock
     }
 
+    /// Which device this is, and how it runs its connectors.
+    pub(crate) fn schedule_options(&self) -> &ScheduleOptions {
+        &self.config.schedule
+    }
+
+    /// The device that this host is.
+    pub(crate) fn device(&self) -> &str {
+        &self.config.schedule.device
+    }
+
     /// Whether `http://` and addresses of this machine are allowed.
     pub(crate) fn insecure_loopback(&self) -> bool {
         self.insecure_loopback
@@ -144,6 +155,35 @@ impl Host {
         self.directory(accepted, refusals).await
     }
 
+    /// Looks at the directory again, also at one that has come to be since.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub(crate) async fn look_again(
+        &self,
+        directory: &mut Directory,
+        accepted: &AcceptedGrants,
+    ) -> Result<Changes, Failure> {
+        if !self.plugins_are_named && !self.plugins.exists() {
+            return Ok(Changes::default());
+        }
+        if directory.path().is_none() {
+            *directory = self.directory(accepted, self.refusals()).await?;
+            return Ok(Changes {
+                added: directory
+                    .plugins()
+                    .iter()
+                    .map(|plugin| plugin.manifest.id.clone())
+                    .collect(),
+                ..Changes::default()
+            });
+        }
+        directory
+            .reload(&self.engine, accepted)
+            .await
+            .map_err(Failure::Plugins)
+    }
+
     /// What other commands of this data directory have refused.
     fn refusals(&self) -> Refusals {
         Refusals::kept_in(self.data.join("compiled").join("refusals"))
@@ -177,7 +217,18 @@ impl Host {
         definition: &Definition,
         accepted: &AcceptedGrants,
     ) -> Result<Arc<Plugin>, Failure> {
-        let directory = self.plugins(accepted).await?;
+        self.plugin_of(&self.plugins(accepted).await?, definition)
+    }
+
+    /// Like [`Host::plugin`], of a directory that has been read.
+    ///
+    /// # Errors
+    /// As [`Host::plugin`].
+    pub(crate) fn plugin_of(
+        &self,
+        directory: &Directory,
+        definition: &Definition,
+    ) -> Result<Arc<Plugin>, Failure> {
         if let Some(suspension) = directory.suspension(&definition.kind) {
             return Err(Failure::Suspended(suspension.clone()));
         }
@@ -231,7 +282,10 @@ impl Host {
             tracing::warn!("{warning}");
         }
         let settings = definition.settings(&plugin.manifest, self.insecure_loopback)?;
-        secrets::keep(Arc::new(settings.redactor()));
+        secrets::keep(
+            &format!("{}/{}", definition.tenant, definition.name),
+            Arc::new(settings.redactor()),
+        );
         Ok(settings)
     }
 

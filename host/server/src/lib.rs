@@ -10,13 +10,21 @@
 //!
 //! No vendor here: whatever is particular to one stands in its plugin's manifest.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the routes of users, tokens and sessions are mounted by `serve`"
+    )
+)]
 
-#[cfg_attr(not(test), expect(dead_code, reason = "whoever serves looks at connectors and delivers"))]
+mod access;
 mod alerts;
 mod answer;
-#[cfg_attr(not(test), expect(dead_code, reason = "whoever serves has the routes"))]
 mod api;
 mod arguments;
+mod client;
 mod commands;
 mod config;
 mod connectors;
@@ -26,12 +34,17 @@ mod failure;
 mod figures;
 mod host;
 mod http_help;
+mod keeper;
 mod log;
-#[cfg_attr(not(test), expect(dead_code, reason = "whoever serves counts runs"))]
 mod metrics;
+mod plugins;
 mod progress;
 mod report;
+mod schedule;
 mod secrets;
+mod serve;
+mod service;
+mod status;
 mod table;
 mod telemetry;
 
@@ -145,5 +158,8 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Runs(command) => commands::runs::run(global, command).await,
         Command::Secrets(command) => commands::secrets::run(global, command).await,
         Command::Alerts(command) => commands::alerts::run(global, command),
+        Command::Serve(serve) => serve::run(global, serve).await,
+        Command::Users(command) => commands::users::run(global, command).await,
+        Command::Tokens(command) => commands::tokens::run(global, command).await,
     }
 }

@@ -185,6 +185,7 @@ fn describe(
 impl Observer for Progress {
     fn event(&self, event: &Event<'_>) {
         match event {
+            Event::Started { .. } => {}
             Event::Committed { ledger } => self.committed(ledger),
             Event::Waiting {
                 content_type,

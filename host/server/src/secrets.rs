@@ -7,17 +7,34 @@
 
 use connector_runtime::redaction::Redactor;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// One for the whole process, like the log that it guards. Kept to its end: an answer is printed after its connector is gone.
-static KNOWN: RwLock<Vec<Arc<Redactor>>> = RwLock::new(Vec::new());
+/// Different secrets of one connector that are remembered: a run that began before a change may still speak of the former one.
+const FORMER: usize = 4;
 
-/// From now on, these secrets do not leave.
-pub(crate) fn keep(redactor: Arc<Redactor>) {
+/// One for the whole process, like the log that it guards; by connector, so that a process of weeks does not gather the same
+/// secrets again and again. Kept beyond the run: an answer is printed after its connector is gone.
+static KNOWN: RwLock<BTreeMap<String, Vec<Arc<Redactor>>>> = RwLock::new(BTreeMap::new());
+
+/// From now on, these secrets of `connector` (`tenant/name`) do not leave.
+pub(crate) fn keep(connector: &str, redactor: Arc<Redactor>) {
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    let own = known.entry(connector.to_owned()).or_default();
+    // The latest is the last; one that was known is the latest again.
+    own.retain(|known| !known.is_same(&redactor));
+    own.push(redactor);
+    if own.len() > FORMER {
+        own.remove(0);
+    }
+}
+
+/// A connector is deleted, and its secrets with it.
+pub(crate) fn forget(connector: &str) {
     KNOWN
         .write()
         .unwrap_or_else(PoisonError::into_inner)
-        .push(redactor);
+        .remove(connector);
 }
 
 /// A text on its way out.
@@ -36,7 +53,7 @@ fn through<'a>(
 ) -> Cow<'a, str> {
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
     let mut text = Cow::Borrowed(text);
-    for redactor in known.iter() {
+    for redactor in known.values().flatten() {
         if let Cow::Owned(redacted) = redact(redactor, &text) {
             text = Cow::Owned(redacted);
         }
@@ -52,6 +69,10 @@ pub(crate) mod tests {
 
     /// From now on, this secret does not leave.
     pub(crate) fn keep_one(secret: &str) {
+        keep_of(&format!("acme/{secret}"), secret);
+    }
+
+    fn keep_of(connector: &str, secret: &str) {
         let manifest = serde_json::json!({
             "manifest_version": 1, "id": "acme-scanner", "name": "Acme Scanner", "vendor": "acme", "version": "0.1.0",
             "category": "Vulnerability Scanner", "category_id": "scan", "functions": {"collect": true},
@@ -64,7 +85,7 @@ pub(crate) mod tests {
         let manifest = Manifest::parse(&manifest.to_string()).unwrap();
         let settings = serde_json::json!({"url": "https://scanner.example.test", "key": secret});
         let settings = Settings::check(&manifest, &settings, false).unwrap();
-        keep(Arc::new(settings.redactor()));
+        keep(connector, Arc::new(settings.redactor()));
     }
 
     #[test]
@@ -75,5 +96,17 @@ pub(crate) mod tests {
         assert_eq!(page(&format!("a {text} b")), "a [redacted] b");
         let document = serde_json::json!({"a": text, "b": [1]});
         assert_eq!(json(&document.to_string()), r#"{"a":"[redacted]","b":[1]}"#);
+    }
+
+    #[test]
+    fn a_connectors_last_secrets_are_kept_and_each_once() {
+        for number in [0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8] {
+            keep_of("acme/secrets-2", &format!("another key {number}"));
+            if number == 0 {
+                assert_eq!(KNOWN.read().unwrap()["acme/secrets-2"].len(), 1);
+            }
+        }
+        assert_eq!(KNOWN.read().unwrap()["acme/secrets-2"].len(), FORMER);
+        assert_eq!(page("another key 8"), "[redacted]");
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The plugins of a directory, and what became of every file in it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Directory {
     path: Option<PathBuf>,
     trust: Trust,
@@ -24,7 +24,7 @@ pub struct Directory {
 }
 
 /// A file and the plugin that it holds, or held before it turned bad.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct File {
     listing: Listing,
     plugin: Option<Arc<Plugin>>,
@@ -365,6 +365,11 @@ impl Directory {
         self.suspensions
             .iter()
             .find(|suspension| suspension.plugin == id)
+    }
+
+    /// Where it lies; none for one that was never read.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// The plugins that were taken up.

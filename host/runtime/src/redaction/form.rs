@@ -35,6 +35,7 @@ enum Kind {
 }
 
 /// See the module.
+#[derive(PartialEq, Eq)]
 pub(super) struct Form {
     wanted: Zeroizing<Vec<u8>>,
     kind: Kind,

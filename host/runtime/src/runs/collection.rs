@@ -80,8 +80,11 @@ impl Collection<'_> {
             let Some(mut instance) = self.instance().await else {
                 break;
             };
-            self.session
-                .set_patience(self.wait_left().min(retry::PATIENCE));
+            self.session.set_patience(
+                self.wait_left()
+                    .min(self.options.patience)
+                    .min(retry::PATIENCE),
+            );
             let request = BatchRequest {
                 content_type: content_type.to_owned(),
                 cursor: cursor.clone(),
@@ -268,6 +271,16 @@ impl Collection<'_> {
             }
             Decision::Again(time) => {
                 self.ledger.retries += 1;
+                // A pause of our own can be shorter; a wait that the vendor has named cannot.
+                let is_named = self
+                    .ledger
+                    .failure
+                    .as_ref()
+                    .is_some_and(|failure| failure.retry_after_ms.is_some());
+                let time = match is_named {
+                    true => time,
+                    false => time.min(self.options.patience),
+                };
                 self.wait(time, &reason).await
             }
         }
@@ -292,19 +305,26 @@ impl Collection<'_> {
     /// Waits, unless that is longer than the run may wait in all: then it is not begun.
     async fn wait(&mut self, time: Duration, reason: &str) -> bool {
         let clock = self.connector.clock();
-        if time > self.wait_left() {
+        if time > self.wait_left().min(self.options.patience) {
             let wait_ms = milliseconds(time);
             let resume_at = clock.now_ms().saturating_add(wait_ms);
             self.ledger.resume_at = Some(resume_at);
-            self.ledger.end(
-                RunOutcome::Postponed,
+            let why = if time > self.options.patience {
                 format!(
-                    "{reason} The wait of {} s that this needs is longer than the run may still wait ({} s of {} s).",
+                    "The run ends instead of waiting {} s (more than {} s at a time), and goes on afterwards.",
+                    time.as_secs(),
+                    self.options.patience.as_secs()
+                )
+            } else {
+                format!(
+                    "The wait of {} s that this needs is longer than the run may still wait ({} s of {} s).",
                     time.as_secs(),
                     self.wait_left().as_secs(),
                     self.options.max_wait.as_secs()
-                ),
-            );
+                )
+            };
+            self.ledger
+                .end(RunOutcome::Postponed, format!("{reason} {why}"));
             return false;
         }
         self.observer.event(&Event::Waiting {
@@ -406,6 +426,7 @@ impl Collection<'_> {
         let Some(commitment) = commitment else {
             return Ok(());
         };
+        let _held = self.connector.clock().hold();
         let written = commitment
             .task
             .await

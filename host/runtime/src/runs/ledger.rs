@@ -1,13 +1,13 @@
 //! The ledger of a run: what was asked, what came, what is missing, how long it waited, and why it ended.
 
-use super::Identity;
+use super::{Held, Identity};
 use crate::clock::milliseconds;
 use crate::egress::{BucketState, Traffic, TrafficCounts};
 use crate::interflow::Filter;
 use crate::limits::Spent;
 use crate::manifest::LedgerPlan;
 use crate::redaction::Redactor;
-use crate::sandbox::{Fault, Notice, PluginFailure, Remark, Report, SetAside, Usage};
+use crate::sandbox::{ErrorKind, Fault, Notice, PluginFailure, Remark, Report, SetAside, Usage};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -130,7 +130,8 @@ pub struct ContentLedger {
 }
 
 impl ContentLedger {
-    pub(crate) fn begin(content_type: &str) -> Self {
+    /// One in which nothing has happened yet.
+    pub fn begin(content_type: &str) -> Self {
         Self {
             content_type: content_type.to_owned(),
             outcome: RunOutcome::Done,
@@ -295,6 +296,9 @@ pub struct Ledger {
     pub struck_out: bool,
     /// When it is worth going on, milliseconds since 1970.
     pub resume_at: Option<u64>,
+    /// What the plugin's faults lead to from now on.
+    #[serde(skip)]
+    pub held: Option<Held>,
     #[serde(skip)]
     redactor: Arc<Redactor>,
 }
@@ -323,8 +327,25 @@ impl Ledger {
             start_fault: None,
             struck_out: false,
             resume_at: None,
+            held: None,
             redactor,
         }
+    }
+
+    /// The ledger of a run in which nothing has happened: for a schedule that is tried out without a plugin.
+    pub fn scripted(identity: &Identity, started: u64) -> Self {
+        Self::begin(identity, started, Vec::new(), Arc::default())
+    }
+
+    /// Whether the vendor refused the login, so that it must not be tried again before a person asks or something changes.
+    pub fn login_refused(&self) -> bool {
+        self.contents.iter().any(|content| {
+            content.outcome == RunOutcome::Failed
+                && content
+                    .failure
+                    .as_ref()
+                    .is_some_and(|failure| failure.kind == ErrorKind::Unauthenticated)
+        })
     }
 
     /// The ledger of a content type, if it was begun.

@@ -7,6 +7,11 @@ use std::time::Duration;
 /// Something that happened in a run.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// The run is noted in the journal.
+    Started {
+        /// Its id there.
+        run: &'a str,
+    },
     /// A batch is durable. The ledger is that of the content type so far.
     Committed {
         /// So far.

@@ -18,10 +18,10 @@ use crate::figures;
 use crate::host::Host;
 use crate::progress::Progress;
 use crate::report;
+use crate::status::Ended;
 use connector_runtime::journal::JournalError;
 use connector_runtime::plugins::Plugin;
-use connector_runtime::runs::{self, Identity, RunError, RunOptions, RunOutcome, StartError, Stop};
-use connector_runtime::sandbox::ErrorKind;
+use connector_runtime::runs::{self, Identity, RunError, RunOptions, RunOutcome, StartError};
 use connector_runtime::settings::Settings;
 use indicatif::MultiProgress;
 use std::sync::Arc;
@@ -167,9 +167,12 @@ impl Run<'_> {
             full: self.options.full,
             force: self.options.force,
             max_wait: self.options.max_wait,
-            stop: Stop::default(),
+            ..RunOptions::default()
         };
         let journal = self.catalogue.journal();
+        // The next run of a schedule, and the status, follow from this one as well.
+        let id = &self.connector.id;
+        let before = self.catalogue.run_began(id, 0).await?;
         let run = runs::collect(&connector, journal, &options, progress.clone());
         let twice = async {
             interruption().await;
@@ -184,17 +187,16 @@ impl Run<'_> {
             result = run => result.map_err(|error| explain(error, self.definition)),
         };
         progress.clear();
+        if let Some(before) = before {
+            let ended = Ended::of(&result, self.host.clock().now_ms());
+            self.catalogue.run_ended(id, before, ended, false).await?;
+        }
         let ledger = result?;
 
         let exit = u8::from(ledger.outcome != RunOutcome::Done);
         let json = ledger.to_json();
         let mut text = report::of_ledger(&json, &plan);
-        let refused = ledger.contents.iter().any(|content| {
-            let failure = content.failure.as_ref();
-            content.outcome == RunOutcome::Failed
-                && failure.is_some_and(|failure| failure.kind == ErrorKind::Unauthenticated)
-        });
-        if refused {
+        if ledger.login_refused() {
             text.push_str(&format!(
                 "\nCollection has stopped so that the account is not locked. `{}` tries again.",
                 self.test

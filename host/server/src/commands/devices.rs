@@ -5,6 +5,7 @@ use crate::arguments::{DevicesCommand, Global};
 use crate::connectors::Catalogue;
 use crate::connectors::device::Device;
 use crate::failure::Failure;
+use crate::keeper::Keeper;
 use crate::{figures, host, table};
 use serde::Serialize;
 
@@ -22,22 +23,22 @@ struct Document<'a> {
 /// Whatever the command meets with.
 pub(crate) async fn run(global: &Global, command: &DevicesCommand) -> Result<Answer, Failure> {
     let directory = host::data_directory(global)?;
-    let (catalogue, text) = match command {
-        DevicesCommand::List => (Catalogue::read(&directory)?, None),
+    let (devices, text) = match command {
+        DevicesCommand::List => (Catalogue::read(&directory)?.devices()?, None),
         DevicesCommand::Add { name } => {
-            let catalogue = Catalogue::open(&directory)?;
-            catalogue.add_sensor(name).await?;
+            let keeper = Keeper::open(global)?;
+            keeper.add_sensor(name).await?;
             let text =
                 format!("sensor {name} was added; a definition with run_on = {name:?} runs there");
-            (catalogue, Some(text))
+            (keeper.catalogue().devices()?, Some(text))
         }
         DevicesCommand::Delete { name } => {
-            let catalogue = Catalogue::open(&directory)?;
-            catalogue.delete_device(name).await?;
-            (catalogue, Some(format!("sensor {name} was deleted")))
+            let keeper = Keeper::open(global)?;
+            keeper.delete_device(name).await?;
+            let text = format!("sensor {name} was deleted");
+            (keeper.catalogue().devices()?, Some(text))
         }
     };
-    let devices = catalogue.devices()?;
     let text = text.unwrap_or_else(|| describe(&devices));
     let document = Document {
         total: devices.len(),

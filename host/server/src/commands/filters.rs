@@ -1,6 +1,6 @@
 //! `filters ...`: which records of a connector are dropped instead of kept.
 
-mod dry_run;
+pub(crate) mod dry_run;
 mod file;
 
 use crate::answer::Answer;
@@ -8,6 +8,7 @@ use crate::arguments::{FiltersCommand, Global};
 use crate::connectors::Catalogue;
 use crate::connectors::filter::StoredFilter;
 use crate::failure::Failure;
+use crate::keeper::Keeper;
 use crate::{figures, host, table};
 use connector_runtime::interflow::Condition;
 use file::FilterFile;
@@ -59,10 +60,10 @@ pub(crate) async fn run(global: &Global, command: &FiltersCommand) -> Result<Ans
         }
         _ => None,
     };
-    let catalogue = Catalogue::open(&directory)?;
+    let keeper = Keeper::open(global)?;
     let text = match (command, checked) {
         (FiltersCommand::Add { .. }, Some(file)) => {
-            catalogue
+            keeper
                 .add_filter(&file.name, file.tenant.as_deref(), &file.conditions)
                 .await?;
             let name = &file.name;
@@ -71,16 +72,16 @@ pub(crate) async fn run(global: &Global, command: &FiltersCommand) -> Result<Ans
             )
         }
         (FiltersCommand::Edit { name, .. }, Some(file)) => {
-            file.refuse_other(&catalogue.filter(name)?)?;
-            catalogue.edit_filter(name, &file.conditions).await?;
+            file.refuse_other(&keeper.catalogue().filter(name)?)?;
+            keeper.edit_filter(name, &file.conditions).await?;
             format!("filter {name} has other conditions from the next run on")
         }
         (FiltersCommand::Delete { name }, _) => {
-            catalogue.delete_filter(name).await?;
+            keeper.delete_filter(name).await?;
             format!("filter {name} was deleted")
         }
         (FiltersCommand::Attach { name, connector }, _) => {
-            match catalogue.attach_filter(name, connector).await? {
+            match keeper.attach_filter(name, connector).await? {
                 true => format!(
                     "from its next run on, connector {connector} drops what filter {name} matches, and counts it"
                 ),
@@ -88,7 +89,7 @@ pub(crate) async fn run(global: &Global, command: &FiltersCommand) -> Result<Ans
             }
         }
         (FiltersCommand::Detach { name, connector }, _) => {
-            match catalogue.detach_filter(name, connector).await? {
+            match keeper.detach_filter(name, connector).await? {
                 true => format!(
                     "filter {name} drops nothing of connector {connector} any more; what it dropped comes back when the vendor reports another state of it"
                 ),
@@ -97,7 +98,7 @@ pub(crate) async fn run(global: &Global, command: &FiltersCommand) -> Result<Ans
         }
         _ => String::new(),
     };
-    Ok(answer(text, &catalogue.filters()?))
+    Ok(answer(text, &keeper.catalogue().filters()?))
 }
 
 fn answer(text: String, filters: &[StoredFilter]) -> Answer {

@@ -4,7 +4,7 @@
 mod accept;
 mod list;
 
-pub(crate) use accept::accept;
+pub(crate) use accept::{Accepted, accept, accept_in, answer as accepted};
 pub(crate) use list::list;
 
 use crate::answer::Answer;

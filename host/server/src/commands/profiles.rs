@@ -5,6 +5,7 @@ use crate::arguments::{Global, ProfilesCommand};
 use crate::connectors::Catalogue;
 use crate::connectors::profile::Profile;
 use crate::failure::Failure;
+use crate::keeper::Keeper;
 use crate::{host, table};
 use serde::Serialize;
 
@@ -26,31 +27,31 @@ pub(crate) async fn run(global: &Global, command: &ProfilesCommand) -> Result<An
         let profiles = Catalogue::read(&directory)?.profiles()?;
         return Ok(answer(describe(&profiles), &profiles));
     }
-    let catalogue = Catalogue::open(&directory)?;
+    let keeper = Keeper::open(global)?;
     let text = match command {
         ProfilesCommand::List => String::new(),
         ProfilesCommand::Add { name } => {
-            catalogue.add_profile(name).await?;
+            keeper.add_profile(name).await?;
             format!("profile {name} was made")
         }
         ProfilesCommand::Delete { name } => {
-            catalogue.delete_profile(name).await?;
+            keeper.delete_profile(name).await?;
             format!("profile {name} was deleted")
         }
         ProfilesCommand::AddConnector { profile, connector } => {
-            match catalogue.add_to_profile(profile, connector).await? {
+            match keeper.add_to_profile(profile, connector).await? {
                 true => format!("connector {connector} is in the profile {profile}, and pulls"),
                 false => format!("connector {connector} was in the profile {profile} already"),
             }
         }
         ProfilesCommand::RemoveConnector { profile, connector } => {
-            match catalogue.remove_from_profile(profile, connector).await? {
+            match keeper.remove_from_profile(profile, connector).await? {
                 true => format!("connector {connector} is no longer in the profile {profile}"),
                 false => format!("connector {connector} was not in the profile {profile}"),
             }
         }
     };
-    Ok(answer(text, &catalogue.profiles()?))
+    Ok(answer(text, &keeper.catalogue().profiles()?))
 }
 
 fn answer(text: String, profiles: &[Profile]) -> Answer {

@@ -2,9 +2,9 @@
 
 use crate::answer::Answer;
 use crate::arguments::{Global, SecretsCommand};
-use crate::connectors::Catalogue;
 use crate::connectors::key;
 use crate::failure::Failure;
+use crate::keeper::Keeper;
 use crate::{figures, host};
 use serde::Serialize;
 
@@ -24,10 +24,10 @@ struct Rotated {
 pub(crate) async fn run(global: &Global, command: &SecretsCommand) -> Result<Answer, Failure> {
     let SecretsCommand::Rotate = command;
     let directory = host::data_directory(global)?;
-    let catalogue = Catalogue::open(&directory)?;
-    let secrets = catalogue.rotate_key().await?;
+    let keeper = Keeper::open(global)?;
+    let secrets = keeper.rotate_key().await?;
     let sealed = figures::counted(secrets, "secret");
-    let (text, key) = match catalogue.rotates_to_variable() {
+    let (text, key) = match keeper.catalogue().rotates_to_variable() {
         true => (
             format!(
                 "{sealed} sealed with the key in {}; let {} have it from now on",

@@ -5,6 +5,7 @@ use crate::arguments::{Global, TenantsCommand};
 use crate::connectors::Catalogue;
 use crate::connectors::tenant::Tenant;
 use crate::failure::Failure;
+use crate::keeper::Keeper;
 use crate::{figures, host, table};
 use serde::Serialize;
 
@@ -29,25 +30,25 @@ pub(crate) async fn run(global: &Global, command: &TenantsCommand) -> Result<Ans
         };
         return Ok(answer(describe(&tenants), &tenants));
     }
-    let catalogue = Catalogue::open(&directory)?;
+    let keeper = Keeper::open(global)?;
     let text = match command {
         TenantsCommand::List => String::new(),
         TenantsCommand::Add { name } => {
-            catalogue.add_tenant(name).await?;
+            keeper.add_tenant(name).await?;
             format!("tenant {name} was made")
         }
         TenantsCommand::Rename { name, to } => {
-            catalogue.rename_tenant(name, to).await?;
+            keeper.rename_tenant(name, to).await?;
             format!(
                 "tenant {name} is called {to} now; records from now on carry that name. If the host's configuration names connectors of {name}, change it there, too"
             )
         }
         TenantsCommand::Delete { name } => {
-            catalogue.delete_tenant(name).await?;
+            keeper.delete_tenant(name).await?;
             format!("tenant {name} was deleted")
         }
     };
-    Ok(answer(text, &catalogue.tenants()?))
+    Ok(answer(text, &keeper.catalogue().tenants()?))
 }
 
 fn answer(text: String, tenants: &[Tenant]) -> Answer {

@@ -76,6 +76,20 @@ pub(crate) async fn examine(
     plugin: Arc<Plugin>,
     settings: Settings,
 ) -> Result<Answer, Failure> {
+    let report = report(host, definition, plugin, settings).await?;
+    Ok(answer(definition, &report))
+}
+
+/// What a test finds.
+///
+/// # Errors
+/// Mistakes, or a plugin that cannot be started.
+pub(crate) async fn report(
+    host: &Host,
+    definition: &Definition,
+    plugin: Arc<Plugin>,
+    settings: Settings,
+) -> Result<TestReport, Failure> {
     // A test makes no records, so it needs no ids, and no part of the data directory that somebody else may own.
     let identity = Identity {
         tenant_id: String::new(),
@@ -86,16 +100,27 @@ pub(crate) async fn examine(
     };
     let connector = host.connector(identity, plugin, settings)?;
     let observer = Arc::new(crate::progress::LogOnly);
-    let report = match runs::test(&connector, observer).await {
-        Ok(report) => report,
-        Err(StartError::Settings(problems)) => return Err(definition.refused(&problems)),
-        Err(StartError::Plugin(fault)) => return Err(Failure::Fault(fault)),
-        Err(StartError::Suspended(suspension)) => return Err(Failure::Suspended(suspension)),
-    };
-    Ok(answer(definition, &report))
+    match runs::test(&connector, observer).await {
+        Ok(report) => Ok(report),
+        Err(StartError::Settings(problems)) => Err(definition.refused(&problems)),
+        Err(StartError::Plugin(fault)) => Err(Failure::Fault(fault)),
+        Err(StartError::Suspended(suspension)) => Err(Failure::Suspended(suspension)),
+    }
 }
 
-fn answer(definition: &Definition, report: &TestReport) -> Answer {
+/// One sentence.
+pub(crate) fn summary(definition: &Definition, report: &TestReport) -> String {
+    let text = describe(definition, report);
+    let verdict = text.lines().next().unwrap_or_default().to_owned();
+    let failed = report.checks.iter().find_map(|check| check.error.as_ref());
+    match failed {
+        Some(error) if !report.passed() => format!("{verdict}: {}", printable(&error.message)),
+        _ => verdict,
+    }
+}
+
+/// What a command says about it.
+pub(crate) fn answer(definition: &Definition, report: &TestReport) -> Answer {
     let document = TestDocument {
         connector: Named {
             name: &definition.name,

@@ -4,7 +4,7 @@ use super::Catalogue;
 use super::error::CatalogueError;
 use super::key::Keyring;
 use super::secret::{self, Plain};
-use super::{event, listing, stored};
+use super::{event, listing, schedule, status, stored};
 use connector_runtime::journal::{ConnectorRow, JournalError};
 use rusqlite::{Connection, params};
 use serde_json::Value;
@@ -109,6 +109,8 @@ impl Catalogue {
             secret::keep(database, &keyring, &row.id, &entry.secrets)?;
             let text = format!("created, of type {}, to run on {}", entry.kind, entry.run_on);
             event::note(database, now, Some(&row.id), "created", &text)?;
+            schedule::due_on_a_sensor(database, &row.id, now)?;
+            status::refresh(database, &row.id, now)?;
             Ok(row.id)
         })
         .await
@@ -160,7 +162,7 @@ impl Catalogue {
             if is_changed {
                 event::note(database, now, Some(&id), "edited", &text)?;
             }
-            Ok(())
+            schedule::edited(database, &id, now, is_changed)
         })
         .await
     }
@@ -189,6 +191,8 @@ impl Catalogue {
                 false => ("deactivated", "collects no longer"),
             };
             event::note(database, now, Some(&connector.id), kind, text)?;
+            schedule::due_on_a_sensor(database, &connector.id, now)?;
+            status::refresh(database, &connector.id, now)?;
             Ok(true)
         })
         .await

@@ -5,14 +5,15 @@ use super::error::CatalogueError;
 use super::{loaded, stored};
 use rusqlite::{Connection, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// One event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Event {
     /// In milliseconds since 1970.
     pub(crate) time: u64,
     /// `created`, `edited`, `activated`, `deactivated`, `deleted`, `profile`, `filter`, `device`, `tenant`, `key`,
-    /// `alert`.
+    /// `status`, `user`, `token`, `alert`.
     pub(crate) kind: String,
     /// One sentence; never a value.
     pub(crate) text: String,

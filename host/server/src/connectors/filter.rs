@@ -206,6 +206,20 @@ impl Catalogue {
         .await
     }
 
+    /// Checks that a tenant's connector can have a filter.
+    ///
+    /// # Errors
+    /// As [`Catalogue::attach_filter`].
+    pub(crate) fn check_filter(&self, name: &str, tenant: &str) -> Result<(), CatalogueError> {
+        let filter = self.look(|database| find(database, name))?;
+        match filter.tenant {
+            Some(owner) if owner != tenant => Err(CatalogueError::Conflict(format!(
+                "the filter {name} is the tenant {owner}'s, and not of {tenant}"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Attaches a filter to a connector; false if it was so already.
     ///
     /// # Errors

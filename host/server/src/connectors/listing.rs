@@ -6,6 +6,7 @@ use super::loaded;
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// A connector of the catalogue. Times are milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,7 +51,7 @@ pub(crate) struct StoredConnector {
 }
 
 /// The run that began last.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct LastRun {
     /// 32 hexadecimal digits.
     pub(crate) id: String,
@@ -127,14 +128,29 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(
     })
 }
 
-/// The connectors that `reference` (`tenant/name` or `name`) may mean.
+/// A column that holds one of a few words.
+pub(super) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let text: String = row.get(column)?;
+    text.parse().map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Text,
+            Box::new(error),
+        )
+    })
+}
+
+/// The connectors that `reference` (`tenant/name`, `name` or an id) may mean.
 fn meant(database: &Connection, reference: &str) -> Result<Vec<StoredConnector>, CatalogueError> {
     let (tenant, name) = match reference.split_once('/') {
         Some((tenant, name)) => (Some(tenant), name),
         None => (None, reference),
     };
     let mut rows = database.prepare_cached(&format!(
-        "{SELECT} WHERE c.name = ?1 AND t.name = coalesce(?2, t.name) ORDER BY t.name"
+        "{SELECT} WHERE (c.name = ?1 AND t.name = coalesce(?2, t.name)) OR (?2 IS NULL AND c.id = ?1) ORDER BY t.name"
     ))?;
     let rows = rows.query_map(params![name, tenant], StoredConnector::from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)

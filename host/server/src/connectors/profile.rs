@@ -2,7 +2,7 @@
 
 use super::device::DATA_PROCESSOR;
 use super::error::CatalogueError;
-use super::{Catalogue, event, listing, loaded, tenant};
+use super::{Catalogue, event, listing, loaded, status, tenant};
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
@@ -163,6 +163,7 @@ impl Catalogue {
             )?;
             let text = format!("was put into the profile {profile}");
             event::note(database, now, Some(&connector.id), "profile", &text)?;
+            status::refresh(database, &connector.id, now)?;
             Ok(true)
         })
         .await
@@ -190,6 +191,7 @@ impl Catalogue {
             }
             let text = format!("was taken out of the profile {profile}");
             event::note(database, now, Some(&connector.id), "profile", &text)?;
+            status::refresh(database, &connector.id, now)?;
             Ok(true)
         })
         .await

@@ -12,6 +12,12 @@ pub(crate) struct StoredRun {
     pub(crate) id: String,
     /// `tenant/name`.
     pub(crate) connector: String,
+    /// 24 hexadecimal digits.
+    #[serde(skip)]
+    pub(crate) connector_id: String,
+    /// 32 hexadecimal digits.
+    #[serde(skip)]
+    pub(crate) tenant_id: String,
     /// The plugin's id.
     #[serde(rename = "type")]
     pub(crate) kind: String,
@@ -31,7 +37,7 @@ pub(crate) struct StoredRun {
 
 const SELECT: &str = "
 SELECT r.id, t.name || '/' || coalesce(x.name, c.name), c.kind, x.name IS NOT NULL, r.started, r.ended, r.outcome,
-    r.ledger ->> '$.records', r.ledger
+    r.ledger ->> '$.records', r.ledger, c.id, t.id
 FROM runs r JOIN connectors c ON c.id = r.connector JOIN tenants t ON t.id = c.tenant
 LEFT JOIN deletions x ON x.connector = c.id";
 
@@ -47,6 +53,8 @@ impl StoredRun {
             outcome: row.get(6)?,
             records: row.get::<_, Option<i64>>(7)?.map(loaded),
             ledger: row.get(8)?,
+            connector_id: row.get(9)?,
+            tenant_id: row.get(10)?,
         })
     }
 }

@@ -93,6 +93,88 @@ CREATE TABLE events (
 CREATE INDEX events_by_connector ON events (connector, id);
 ";
 
+/// What every connector's status and next run follow from, beside its definition: what the last run came to (`verdict`, with
+/// its `reason`, `judged` at that time), waits, and the state that was last told. It begins with what the last run's ledger says.
+///
+/// The two indices make a listing's last activity and last data a look each, however many runs and blocks there are.
+const STATUS: &str = "
+CREATE TABLE statuses (
+    connector TEXT PRIMARY KEY REFERENCES definitions (connector) ON DELETE CASCADE,
+    started INTEGER,
+    running INTEGER,
+    verdict TEXT,
+    reason TEXT NOT NULL DEFAULT '',
+    judged INTEGER,
+    not_before INTEGER,
+    tested INTEGER,
+    suspended TEXT,
+    state TEXT,
+    since INTEGER
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO statuses (connector, started, verdict, reason, judged, not_before)
+SELECT d.connector, r.started,
+    CASE
+        WHEN r.outcome = 'done' THEN 'healthy'
+        WHEN r.outcome = 'postponed' AND r.ledger ->> '$.resume_at' IS NOT NULL THEN 'waiting-for-quota'
+        WHEN r.outcome IN ('incomplete', 'postponed') THEN 'incomplete'
+        WHEN r.outcome = 'failed' AND EXISTS (SELECT 1 FROM json_each(r.ledger, '$.contents') c
+            WHERE c.value ->> '$.outcome' = 'failed' AND c.value ->> '$.failure.kind' = 'unauthenticated')
+            THEN 'stopped-after-refused-login'
+        WHEN r.outcome = 'failed' THEN 'failing'
+    END,
+    coalesce(r.ledger ->> '$.reason', ''), r.ended, r.ledger ->> '$.resume_at'
+FROM definitions d JOIN runs r ON r.rowid = (
+    SELECT rowid FROM runs WHERE connector = d.connector ORDER BY started DESC, rowid DESC LIMIT 1);
+
+UPDATE definitions SET due = created WHERE due IS NULL AND active
+    AND run_on IN (SELECT name FROM devices WHERE kind = 'sensor');
+
+CREATE INDEX runs_done ON runs (connector, ended) WHERE outcome = 'done';
+CREATE INDEX blocks_with_records ON blocks (connector, offset, written) WHERE records > 0;
+";
+
+/// Who may use the host. A user's password is an argon2id hash; tokens and sessions are kept as the SHA-256 of a secret
+/// that only their holder has.
+const ACCESS: &str = "
+CREATE TABLE users (
+    name TEXT PRIMARY KEY,
+    hash TEXT NOT NULL,
+    role TEXT NOT NULL CHECK (role IN ('root', 'tenant-admin', 'read-only')),
+    tenant TEXT REFERENCES tenants (id),
+    active INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    last_login INTEGER,
+    CHECK (role <> 'root' OR tenant IS NULL),
+    CHECK (role <> 'tenant-admin' OR tenant IS NOT NULL)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sessions (
+    digest BLOB PRIMARY KEY,
+    user TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+    created INTEGER NOT NULL,
+    used INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_user ON sessions (user, used);
+
+CREATE TABLE tokens (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    digest BLOB NOT NULL UNIQUE,
+    role TEXT NOT NULL CHECK (role IN ('root', 'tenant-admin', 'read-only')),
+    tenant TEXT REFERENCES tenants (id),
+    created INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    expires INTEGER,
+    last_used INTEGER,
+    CHECK (role <> 'root' OR tenant IS NULL),
+    CHECK (role <> 'tenant-admin' OR tenant IS NOT NULL)
+) STRICT, WITHOUT ROWID;
+-- By tenant, so that a name that is taken tells nothing of another tenant.
+CREATE UNIQUE INDEX tokens_by_name ON tokens (coalesce(tenant, ''), name);
+";
+
 /// Alerts, at most one open of a kind for each connector; what is still to be delivered about them; and which destinations
 /// asked to be sent nothing any more.
 const ALERTS: &str = "
@@ -136,6 +218,8 @@ pub(crate) fn migrations() -> Vec<M<'static>> {
     let later = steps.split_off(JOURNAL_BEFORE_CATALOGUE.min(steps.len()));
     steps.push(M::up(CATALOGUE));
     steps.extend(later);
+    steps.push(M::up(STATUS));
+    steps.push(M::up(ACCESS));
     steps.push(M::up(ALERTS));
     steps
 }

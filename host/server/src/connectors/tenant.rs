@@ -5,10 +5,11 @@ use super::{Catalogue, event, loaded};
 use connector_runtime::settings::check_name;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A tenant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Tenant {
     /// 32 hexadecimal digits.
     pub(crate) id: String,
@@ -155,6 +156,12 @@ impl Catalogue {
             if database.query_row(filters, [&id], |row| row.get(0))? {
                 return Err(CatalogueError::Conflict(format!(
                     "tenant {name} has log filters; delete them first (`filters list`)"
+                )));
+            }
+            let accounts = "SELECT EXISTS (SELECT 1 FROM users WHERE tenant = ?1 UNION ALL SELECT 1 FROM tokens WHERE tenant = ?1)";
+            if database.query_row(accounts, [&id], |row| row.get(0))? {
+                return Err(CatalogueError::Conflict(format!(
+                    "tenant {name} has users or tokens; delete them first (`users list`, `tokens list`)"
                 )));
             }
             database.execute("DELETE FROM tenants WHERE id = ?1", [&id])?;

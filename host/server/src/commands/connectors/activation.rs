@@ -3,17 +3,18 @@
 use super::Changed;
 use crate::answer::Answer;
 use crate::arguments::Global;
-use crate::connectors::Catalogue;
 use crate::connectors::validation::{Secrets, validate};
 use crate::definition::Definition;
 use crate::failure::Failure;
-use crate::host::{self, Host};
+use crate::host::Host;
+use crate::keeper::Keeper;
 use connector_runtime::plugins::AcceptedGrants;
 
 /// Lets a connector collect, if its settings can be used as they are.
 pub(super) async fn activate(global: &Global, name: &str) -> Result<Answer, Failure> {
     let host = Host::assemble(global)?;
-    let catalogue = Catalogue::open(&host::data_directory(global)?)?;
+    let keeper = Keeper::open(global)?;
+    let catalogue = keeper.catalogue();
     let connector = catalogue.connector(name)?;
     let settings = catalogue.unsealed(&connector, &[])?;
     let definition = Definition::of_stored(&connector, settings);
@@ -22,18 +23,19 @@ pub(super) async fn activate(global: &Global, name: &str) -> Result<Answer, Fail
     validate(&host, &definition, &plugin, Secrets::Required, Vec::new())
         .await?
         .without_fault()?;
-    set(&catalogue, name, true).await
+    set(&keeper, name, true).await
 }
 
 /// Lets a connector collect no longer.
 pub(super) async fn deactivate(global: &Global, name: &str) -> Result<Answer, Failure> {
-    let catalogue = Catalogue::open(&host::data_directory(global)?)?;
-    set(&catalogue, name, false).await
+    let keeper = Keeper::open(global)?;
+    set(&keeper, name, false).await
 }
 
-async fn set(catalogue: &Catalogue, name: &str, active: bool) -> Result<Answer, Failure> {
-    let has_changed = catalogue.set_active(name, active).await?;
-    let connector = catalogue.connector(name)?;
+async fn set(keeper: &Keeper, name: &str, active: bool) -> Result<Answer, Failure> {
+    let connector = keeper.catalogue().connector(name)?;
+    let has_changed = keeper.set_active(&connector, active).await?;
+    let connector = keeper.catalogue().connector(&connector.id)?;
     let full = connector.full_name();
     let text = match (has_changed, active) {
         (true, true) => format!("connector {full} is active"),

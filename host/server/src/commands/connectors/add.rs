@@ -4,14 +4,14 @@ use super::{Changed, describe_warnings};
 use crate::answer::Answer;
 use crate::arguments::Global;
 use crate::commands::question;
-use crate::connectors::Catalogue;
 use crate::connectors::device::DATA_PROCESSOR;
 use crate::connectors::error::CatalogueError;
 use crate::connectors::profile;
 use crate::connectors::validation::{Secrets, validate};
 use crate::definition::Definition;
 use crate::failure::{Failure, Mistake};
-use crate::host::{self, Host};
+use crate::host::Host;
+use crate::keeper::Keeper;
 use connector_runtime::journal::JournalError;
 use std::path::Path;
 
@@ -42,19 +42,13 @@ pub(super) async fn run(
     {
         into = Some(profile::DEFAULT.to_owned());
     }
-    let catalogue = Catalogue::open(&host::data_directory(global)?)?;
-    if let Some(profile) = &into {
-        // Before anything is kept: a name that is wrong must not leave half of what was asked for.
-        catalogue.check_profile(profile, &validated.entry.run_on)?;
-    }
-    catalogue
-        .create(validated.entry)
+    let keeper = Keeper::open(global)?;
+    let later = secrets == Secrets::MayBeMissing;
+    keeper
+        .create(&definition, validated.entry, into.as_deref(), later)
         .await
-        .map_err(|error| explain(error, file))?;
-    if let Some(profile) = &into {
-        catalogue.add_to_profile(profile, &full).await?;
-    }
-    let connector = catalogue.connector(&full)?;
+        .map_err(|failure| explain(failure, file))?;
+    let connector = keeper.catalogue().connector(&full)?;
     let mut text = format!("connector {full} ({}) is kept", connector.kind);
     if !validated.missing.is_empty() {
         text.push_str(&format!(
@@ -87,7 +81,10 @@ pub(super) async fn run(
     Ok(Answer::new(text, &document, 0))
 }
 
-fn explain(error: CatalogueError, file: &Path) -> Failure {
+fn explain(failure: Failure, file: &Path) -> Failure {
+    let Failure::Catalogue(error) = failure else {
+        return failure.in_file(file);
+    };
     let key = match &error {
         CatalogueError::Exists { .. } => "name",
         CatalogueError::Journal(JournalError::OtherKind { .. }) => "type",

@@ -3,9 +3,8 @@
 use crate::answer::Answer;
 use crate::arguments::Global;
 use crate::commands::question;
-use crate::connectors::Catalogue;
 use crate::failure::Failure;
-use crate::host;
+use crate::keeper::Keeper;
 use serde::Serialize;
 
 /// The JSON result.
@@ -18,9 +17,9 @@ struct Deleted<'a> {
 }
 
 pub(super) async fn run(global: &Global, name: &str, yes: bool) -> Result<Answer, Failure> {
-    // Owning the directory means that no run is under way.
-    let catalogue = Catalogue::open(&host::data_directory(global)?)?;
-    let connector = catalogue.connector(name)?;
+    // Owning the directory means that no run is under way; whoever serves it stops one.
+    let keeper = Keeper::open(global)?;
+    let connector = keeper.catalogue().connector(name)?;
     let full = connector.full_name();
     if !yes && !question::can_ask(global) {
         return Err(Failure::Usage(format!(
@@ -38,7 +37,7 @@ pub(super) async fn run(global: &Global, name: &str, yes: bool) -> Result<Answer
             1,
         ));
     }
-    catalogue.delete(&full).await?;
+    keeper.delete(&connector).await?;
     let text = format!(
         "connector {full} was deleted; its records stay, and its name is free for another connector"
     );

@@ -7,14 +7,13 @@
 use super::{Changed, describe_warnings};
 use crate::answer::Answer;
 use crate::arguments::{Edit, Global};
-use crate::connectors::Catalogue;
-use crate::connectors::difference::Difference;
 use crate::connectors::listing::StoredConnector;
-use crate::connectors::validation::{Secrets, validate};
-use crate::definition::{self, Definition, key_of};
+use crate::definition::{self, Definition};
 use crate::document;
 use crate::failure::{Failure, Mistake};
-use crate::host::{self, Host};
+use crate::host::Host;
+use crate::keeper::Keeper;
+use crate::service::{Change, Replacement};
 use connector_runtime::Manifest;
 use connector_runtime::plugins::AcceptedGrants;
 use connector_runtime::settings;
@@ -32,7 +31,8 @@ pub(super) async fn run(global: &Global, edit: &Edit) -> Result<Answer, Failure>
         ));
     }
     let host = Host::assemble(global)?;
-    let catalogue = Catalogue::open(&host::data_directory(global)?)?;
+    let keeper = Keeper::open(global)?;
+    let catalogue = keeper.catalogue();
     let connector = catalogue.connector(&edit.name)?;
     let before = Definition::of_stored(&connector, connector.settings.clone());
     let accepted = AcceptedGrants::read(catalogue.journal())?;
@@ -50,96 +50,71 @@ pub(super) async fn run(global: &Global, edit: &Edit) -> Result<Answer, Failure>
         request.unset(name);
     }
     let Request {
-        mut settings,
+        settings,
         active,
         touched,
-        mut mistakes,
+        mistakes,
         ..
     } = request;
 
-    let difference = Difference::of(
-        manifest,
-        &connector.settings,
-        &settings,
-        host.insecure_loopback(),
-    );
-    if difference.is_elsewhere {
-        let untyped = connector.secrets.iter();
-        for pointer in untyped.filter(|pointer| !touched.contains(pointer)) {
-            mistakes.push(before.mistake(
-                pointer,
-                "must be typed again in the same request: the stored one was meant for another address or account",
-            ));
-        }
-    }
-    // Only those that stay are opened, so that one that is locked for ever can be replaced.
-    let mut kept = catalogue.unsealed(&connector, &touched)?;
-    for pointer in connector
-        .secrets
-        .iter()
-        .filter(|pointer| !touched.contains(pointer))
-    {
-        if let Some(value) = kept.pointer(pointer) {
-            settings::put(&mut settings, pointer, value.clone());
-        }
-    }
-    settings::wipe(&mut kept);
-    let mut after = Definition::of_stored(&connector, settings);
-    after.active = Some(active.unwrap_or(connector.active));
-    // One that was imported waits for its secrets, and may be changed meanwhile.
-    let secrets = match connector.active || active == Some(true) {
-        true => Secrets::Required,
-        false => Secrets::MayBeMissing,
+    let change = Replacement {
+        connector: &connector,
+        settings,
+        touched,
+        active,
+        mistakes,
     };
-    let mut validated = validate(&host, &after, &plugin, secrets, mistakes)
-        .await?
-        .without_fault()?;
-    // What was not typed lies sealed already.
-    validated
-        .entry
-        .secrets
-        .retain(|secret| touched.contains(&secret.pointer));
-    let mut changed = difference.keys;
-    changed.extend(touched.iter().map(|pointer| {
-        let key = key_of(pointer);
-        key.trim_start_matches("settings.").to_owned()
-    }));
-    let changed: Vec<String> = changed
-        .iter()
-        .map(|name| document::dotted("settings", name))
-        .collect();
-    catalogue
-        .replace(&connector.id, validated.entry, touched, &changed)
-        .await?;
+    let change = match &keeper {
+        Keeper::Here(catalogue) => change.apply(&host, catalogue, &plugin).await?,
+        Keeper::There(client, catalogue) => {
+            let label = PathBuf::from(format!("connector {}", connector.full_name()));
+            if !change.mistakes.is_empty() {
+                return Err(Failure::Mistakes(change.mistakes));
+            }
+            let reply = client
+                .change(&connector, &change.request())
+                .await
+                .map_err(|failure| failure.in_file(&label))?;
+            Change {
+                connector: catalogue.connector(&connector.id)?,
+                changed: reply.changed,
+                shaping: reply.full_walk_because,
+                missing: reply.missing,
+                warnings: reply.warnings,
+            }
+        }
+    };
+    Ok(answer(&change))
+}
 
-    let connector = catalogue.connector(&connector.full_name())?;
-    let full = connector.full_name();
-    let mut text = match changed.as_slice() {
+/// What is said about a change.
+pub(super) fn answer(change: &Change) -> Answer {
+    let full = change.connector.full_name();
+    let mut text = match change.changed.as_slice() {
         [] => format!("connector {full}: nothing has changed"),
         changed => format!("connector {full}: changed {}", changed.join(", ")),
     };
-    let full_walk = !difference.shaping.is_empty();
-    if full_walk {
+    if !change.shaping.is_empty() {
         text.push_str(&format!(
             "\n  The next run reads everything again, since {} selects or shapes what is collected.",
-            difference.shaping.join(", ")
+            change.shaping.join(", ")
         ));
     }
-    if !validated.missing.is_empty() {
+    if !change.missing.is_empty() {
         text.push_str(&format!(
             "\n  It cannot be activated before {} is typed.",
-            validated.missing.join(", ")
+            change.missing.join(", ")
         ));
     }
-    describe_warnings(&mut text, &validated.warnings);
+    describe_warnings(&mut text, &change.warnings);
     let document = Changed {
-        connector: &connector,
-        changed: &changed,
-        full_walk,
-        missing: &validated.missing,
-        warnings: &validated.warnings,
+        connector: &change.connector,
+        changed: &change.changed,
+        full_walk: !change.shaping.is_empty(),
+        missing: &change.missing,
+        warnings: &change.warnings,
     };
-    Ok(Answer::new(text, &document, 0))
+    Answer::new(text, &document, 0)
 }
 
 /// The settings that are asked for, and what is wrong with asking so.
@@ -243,7 +218,7 @@ impl<'a> Request<'a> {
             .map(|(_, schema)| schema);
         match read(value, schema) {
             Ok(value) => {
-                let pointer = pointer(&name);
+                let pointer = settings::pointer(&name);
                 settings::put(&mut self.settings, &pointer, value);
                 self.touch(&pointer);
             }
@@ -253,7 +228,7 @@ impl<'a> Request<'a> {
 
     fn unset(&mut self, key: &str) {
         let Some(name) = self.name(key) else { return };
-        let pointer = pointer(&name);
+        let pointer = settings::pointer(&name);
         let is_kept = self.connector.secrets.contains(&pointer);
         if settings::take(&mut self.settings, &pointer).is_none() && !is_kept {
             self.refuse(
@@ -263,10 +238,6 @@ impl<'a> Request<'a> {
         }
         self.touch(&pointer);
     }
-}
-
-fn pointer(name: &str) -> String {
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// A value as it was typed, as the schema of its setting wants it: a text stays a text, a list may be written `a,b`, and

@@ -20,7 +20,7 @@ const SAMPLES: usize = 5;
 
 /// The JSON result.
 #[derive(Default, Serialize)]
-struct Tried {
+pub(crate) struct Tried {
     filter: String,
     /// Records that were looked at.
     records: u64,
@@ -41,20 +41,34 @@ pub(super) fn run(catalogue: &Catalogue, dry: &TryFilter) -> Result<Answer, Fail
         Some(reference) => Some(catalogue.connector(reference)?.id),
         None => None,
     };
+    let tried = look(catalogue, &filter, connector.as_deref(), dry.last)?;
+    Ok(Answer::new(describe(&tried), &tried, 0))
+}
+
+/// What a filter would have dropped of the last records, of one connector (by its id) or of all.
+///
+/// # Errors
+/// If the journal cannot be read.
+pub(crate) fn look(
+    catalogue: &Catalogue,
+    filter: &Filter,
+    connector: Option<&str>,
+    last: u64,
+) -> Result<Tried, Failure> {
     // The last of them, so all are read first in the block's order and the ones before are left out.
     let mut skip = {
         let mut found = 0;
-        catalogue.last_blocks(connector.as_deref(), dry.last, |block| {
+        catalogue.last_blocks(connector, last, |block| {
             found += block.records;
             Ok(())
         })?;
-        found.saturating_sub(dry.last)
+        found.saturating_sub(last)
     };
     let mut tried = Tried {
         filter: filter.name.clone(),
         ..Tried::default()
     };
-    catalogue.last_blocks(connector.as_deref(), dry.last, |block| {
+    catalogue.last_blocks(connector, last, |block| {
         for record in block.records()?.iter() {
             if skip > 0 {
                 skip -= 1;
@@ -64,12 +78,12 @@ pub(super) fn run(catalogue: &Catalogue, dry: &TryFilter) -> Result<Answer, Fail
                 offset: block.offset,
                 what: error.to_string(),
             })?;
-            tried.look(&filter, &record);
+            tried.look(filter, &record);
         }
         Ok(())
     })?;
     tried.warn();
-    Ok(Answer::new(describe(&tried), &tried, 0))
+    Ok(tried)
 }
 
 /// A kept filter by its name, or one in a file.

@@ -11,21 +11,24 @@ use crate::failure::Failure;
 use crate::host::Host;
 use crate::report::printable;
 use connector_runtime::journal::{Journal, JournalError};
-use connector_runtime::plugins::{AcceptedGrants, GrantRequest, grant};
-use serde::Serialize;
+use connector_runtime::plugins::{AcceptedGrants, Directory, grant};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
-/// The JSON result.
-#[derive(Serialize)]
-struct AcceptDocument<'a> {
+/// What was accepted; the JSON result.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Accepted {
     /// The plugin's id.
-    plugin: &'a str,
-    version: &'a str,
+    plugin: String,
+    version: String,
     /// Of the file, 64 hexadecimal digits.
-    sha256: &'a str,
+    sha256: String,
     /// What was not accepted before, one phrase each.
-    new: &'a [String],
+    new: Vec<String>,
     /// All that is accepted now.
-    grant: &'a GrantRequest,
+    #[schema(value_type = Object)]
+    grant: Value,
     /// SHA-256 of its canonical form.
     grant_sha256: String,
 }
@@ -43,6 +46,22 @@ pub(crate) async fn accept(
     let journal = open(&host)?;
     let accepted = AcceptedGrants::read(&journal)?;
     let directory = host.plugins(&accepted).await?;
+    let accepted = accept_in(&host, &journal, &directory, id, sha256).await?;
+    Ok(answer(&accepted))
+}
+
+/// Accepts what a plugin of `directory` asks for.
+///
+/// # Errors
+/// As [`accept`].
+pub(crate) async fn accept_in(
+    host: &Host,
+    journal: &Journal,
+    directory: &Directory,
+    id: &str,
+    sha256: Option<&str>,
+) -> Result<Accepted, Failure> {
+    let accepted = AcceptedGrants::read(journal)?;
     let Some(plugin) = directory.find(id) else {
         let known: Vec<&str> = directory
             .plugins()
@@ -71,25 +90,29 @@ pub(crate) async fn accept(
         (Some(_), None) => Vec::new(),
         (None, None) => plugin.grant.phrases(host.limits().uncovered_calls),
     };
-    grant::accept(&journal, plugin, host.clock().now_ms()).await?;
-    let title = format!("{} {}", plugin.manifest.id, plugin.manifest.version);
-    let mut lines = vec![match new.as_slice() {
+    grant::accept(journal, plugin, host.clock().now_ms()).await?;
+    Ok(Accepted {
+        plugin: id.to_owned(),
+        version: plugin.manifest.version.clone(),
+        sha256: plugin.sha256.clone(),
+        new,
+        grant: serde_json::to_value(&plugin.grant).unwrap_or_default(),
+        grant_sha256: plugin.grant.digest(),
+    })
+}
+
+/// What is said about it.
+pub(crate) fn answer(accepted: &Accepted) -> Answer {
+    let title = format!("{} {}", accepted.plugin, accepted.version);
+    let mut lines = vec![match accepted.new.as_slice() {
         [] => format!(
             "{title} asks for nothing that was not accepted before; what it asks for now is accepted."
         ),
         _ => format!("Accepted for {title}, and not before:"),
     }];
-    lines.extend(new.iter().map(|phrase| format!("  {phrase}")));
+    lines.extend(accepted.new.iter().map(|phrase| format!("  {phrase}")));
     let text: Vec<String> = lines.iter().map(|line| printable(line)).collect();
-    let document = AcceptDocument {
-        plugin: id,
-        version: &plugin.manifest.version,
-        sha256: &plugin.sha256,
-        new: &new,
-        grant: &plugin.grant,
-        grant_sha256: plugin.grant.digest(),
-    };
-    Ok(Answer::new(text.join("\n"), &document, 0))
+    Answer::new(text.join("\n"), accepted, 0)
 }
 
 fn open(host: &Host) -> Result<Journal, Failure> {

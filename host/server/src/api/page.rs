@@ -1,0 +1,126 @@
+//! Which part of a list is wanted, in which order, and whose: the same for every list.
+
+use super::problem::Problem;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// Entries on a page if nothing is said.
+const PAGE: usize = 100;
+/// The most on a page.
+const LARGEST_PAGE: usize = 1_000;
+
+/// The query of a list.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    /// Only what belongs to this tenant, by name or id.
+    pub(crate) tenant: Option<String>,
+    /// Only what has this text in its name.
+    pub(crate) q: Option<String>,
+    /// How many entries; at most 1,000.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    pub(crate) limit: Option<usize>,
+    /// How many to leave out first.
+    #[param(minimum = 0, default = 0)]
+    pub(crate) offset: Option<usize>,
+    /// The field to sort by; `-field` sorts downwards.
+    pub(crate) sort: Option<String>,
+}
+
+/// A page of a list: `total` counts the whole list.
+pub(crate) struct Page<T> {
+    pub(crate) total: usize,
+    pub(crate) entries: Vec<T>,
+}
+
+impl ListQuery {
+    /// Whether a thing of this name, of this tenant (its name and id; none for what is everybody's), is asked for.
+    pub(crate) fn wants(&self, name: &str, tenant: Option<(&str, &str)>) -> bool {
+        let of_tenant = self.tenant.as_deref().is_none_or(|asked| {
+            tenant.is_some_and(|(name, id)| asked == name || asked == id)
+        });
+        of_tenant && self.q.as_deref().is_none_or(|part| name.contains(part))
+    }
+
+    /// Sorts and cuts a list. `fields` are the names it can be sorted by, each with its comparison; the first is the order
+    /// if nothing is said.
+    ///
+    /// # Errors
+    /// A field that is none, or a limit out of range.
+    pub(crate) fn page<T>(
+        &self,
+        mut entries: Vec<T>,
+        fields: &[(&str, fn(&T, &T) -> std::cmp::Ordering)],
+    ) -> Result<Page<T>, Problem> {
+        let limit = self.limit.unwrap_or(PAGE);
+        if !(1..=LARGEST_PAGE).contains(&limit) {
+            return Err(Problem::bad_request(format!(
+                "limit must be from 1 to {LARGEST_PAGE}"
+            )));
+        }
+        let asked = self.sort.as_deref();
+        let (name, downwards) = match asked.map(|name| (name.strip_prefix('-'), name)) {
+            Some((Some(name), _)) => (Some(name), true),
+            Some((None, name)) => (Some(name), false),
+            None => (None, false),
+        };
+        let compare = match name {
+            None => fields.first(),
+            Some(name) => {
+                let found = fields.iter().find(|(field, _)| *field == name);
+                if found.is_none() {
+                    let known: Vec<&str> = fields.iter().map(|(field, _)| *field).collect();
+                    return Err(Problem::bad_request(format!(
+                        "sort: there is no such field here; it can be sorted by {}",
+                        known.join(", ")
+                    )));
+                }
+                found
+            }
+        };
+        if let Some((_, compare)) = compare {
+            entries.sort_by(compare);
+        }
+        if downwards {
+            entries.reverse();
+        }
+        let total = entries.len();
+        let offset = self.offset.unwrap_or(0);
+        Ok(Page {
+            total,
+            entries: entries.into_iter().skip(offset).take(limit).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(query: &str) -> Result<(usize, Vec<u32>), Problem> {
+        let query = axum::extract::Query::<ListQuery>::try_from_uri(
+            &format!("http://host.example.test/?{query}").parse().unwrap(),
+        )
+        .unwrap()
+        .0;
+        let page = query.page(vec![3, 1, 2], &[("value", |a: &u32, b: &u32| a.cmp(b))])?;
+        Ok((page.total, page.entries))
+    }
+
+    #[test]
+    fn a_page_is_cut_from_the_sorted_list_and_says_how_long_that_is() {
+        assert_eq!(page("").unwrap(), (3, vec![1, 2, 3]));
+        assert_eq!(page("sort=-value&limit=2").unwrap(), (3, vec![3, 2]));
+        assert_eq!(page("sort=value&offset=2").unwrap(), (3, vec![3]));
+        assert_eq!(page("offset=9").unwrap(), (3, vec![]));
+    }
+
+    #[test]
+    fn an_order_that_there_is_not_and_a_page_too_large_are_refused() {
+        let refused = page("sort=colour").unwrap_err();
+        assert!(refused.detail.contains("sorted by value"), "{}", refused.detail);
+        assert_eq!(page("limit=0").unwrap_err().status, 400);
+        assert_eq!(page("limit=1001").unwrap_err().status, 400);
+    }
+}

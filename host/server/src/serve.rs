@@ -1,0 +1,120 @@
+//! `serve`: scheduler and REST API in one process, which owns the data directory.
+//!
+//! ```text
+//! 127.0.0.1:8443 (TCP or TLS) ┐
+//! <data directory>/serve.sock ┴▶ API ─▶ service ─▶ schedule ─▶ runs
+//! ```
+//!
+//! SIGTERM (or Ctrl-C) ends it: no new run begins, runs under way stop at their next safe point, within a bounded time.
+//! SIGHUP takes up plugins that have come, changed or gone.
+//!
+//! Promises: nothing listens on an address that others can reach without TLS, unless a proxy in front of it was declared; the
+//! socket in the data directory is its owner's alone, and whoever can open it is root.
+
+mod address;
+mod listener;
+mod signals;
+
+use address::Listening;
+
+use crate::access::{self, AccessState};
+use crate::answer::Answer;
+use crate::api::{self, ApiState};
+use crate::arguments::{Global, Serve};
+use crate::connectors::Catalogue;
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::plugins::SharedDirectory;
+use crate::schedule::{HostRunner, Schedule};
+use crate::service::Service;
+use connector_runtime::runs::Stop;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The socket in the data directory.
+pub(crate) const SOCKET: &str = "serve.sock";
+/// How long connections that are being answered may hold up the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// Runs until it is told to end.
+///
+/// # Errors
+/// What keeps it from beginning.
+pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failure> {
+    let listening = Listening::check(serve)?;
+    let mut host = Host::assemble(global)?;
+    let catalogue = Arc::new(Catalogue::open(host.data_directory())?);
+    host.keep_quota_in(catalogue.journal());
+    let host = Arc::new(host);
+    let clock = host.clock().clone();
+    let plugins = Arc::new(SharedDirectory::open(&host, catalogue.journal()).await?);
+    let runner = Arc::new(HostRunner::new(
+        Arc::clone(&host),
+        Arc::clone(&catalogue),
+        Arc::clone(&plugins),
+    ));
+    let schedule = Arc::new(Schedule::new(
+        Arc::clone(&catalogue),
+        clock.clone(),
+        runner,
+        host.schedule_options().clone(),
+    ));
+    let service = Arc::new(Service::new(
+        Arc::clone(&host),
+        Arc::clone(&catalogue),
+        Arc::clone(&plugins),
+        Arc::clone(&schedule),
+    ));
+    let access = AccessState::new(Arc::clone(&catalogue), clock, listening.is_secure());
+    let router = api::router(ApiState {
+        service: Arc::clone(&service),
+        access,
+    });
+
+    let bound = listening.bind(host.data_directory()).await?;
+    // The signals are caught before anybody is told that this serves.
+    let mut signals = signals::Signals::catch()?;
+    announce(&bound.url)?;
+    if let Some(advice) = access::first_steps(&catalogue)? {
+        tracing::warn!("{advice}");
+    }
+
+    let stop = Stop::default();
+    let scheduling = tokio::spawn({
+        let (schedule, stop) = (Arc::clone(&schedule), stop.clone());
+        async move { schedule.run(stop).await }
+    });
+    let answering = tokio::spawn(bound.serve(router, stop.clone()));
+    loop {
+        match signals.next().await {
+            signals::Signal::End => break,
+            signals::Signal::Reload => match service.reload_plugins().await {
+                Ok(changes) => tracing::info!(?changes, "plugins were looked at again"),
+                Err(failure) => tracing::error!("plugins were not looked at again: {failure}"),
+            },
+        }
+    }
+    tracing::info!("ending: runs under way stop at their next safe point");
+    stop.request();
+    // A second signal ends at once.
+    tokio::select! {
+        _ = scheduling => {}
+        () = signals.end() => {}
+    }
+    // Whoever has been answered is not waited for.
+    let _ = tokio::time::timeout(LAST_ANSWERS, answering).await;
+    Ok(Answer::given())
+}
+
+/// Says where it listens, as the only line on standard output.
+fn announce(url: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening on {url}")
+        .and_then(|()| out.flush())
+        .map_err(|error| {
+            Failure::Serving(format!(
+                "standard output cannot be written to ({error}); let it go somewhere"
+            ))
+        })
+}
