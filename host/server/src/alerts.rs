@@ -108,6 +108,22 @@ pub(crate) struct Seen {
     pub(crate) interval: Duration,
 }
 
+/// Between two looks at all connectors.
+const EVERY: Duration = Duration::from_secs(60);
+
+fn tell(alert: &StoredAlert) {
+    let StoredAlert {
+        connector,
+        kind,
+        message,
+        ..
+    } = alert;
+    match alert.cleared {
+        None => tracing::warn!("alert {kind} of connector {connector}: {message}"),
+        Some(_) => tracing::info!("the alert {kind} of connector {connector} is over"),
+    }
+}
+
 /// See the module.
 pub(crate) struct Alerts {
     catalogue: Arc<Catalogue>,
@@ -155,6 +171,25 @@ impl Alerts {
     pub(crate) async fn look_at(&self, seen: &Seen) -> Result<Vec<StoredAlert>, CatalogueError> {
         let open = self.catalogue.open_alerts(Some(&seen.connector))?;
         self.compare(std::slice::from_ref(seen), open).await
+    }
+
+    /// Looks at all connectors every minute, and delivers, until it is dropped.
+    pub(crate) async fn watch(&self) {
+        let looking = async {
+            loop {
+                let seen = self.catalogue.seen(self.clock.now_ms());
+                let looked = match seen {
+                    Ok(seen) => self.look_at_all(&seen).await,
+                    Err(error) => Err(error),
+                };
+                match looked {
+                    Ok(changed) => changed.iter().for_each(tell),
+                    Err(error) => tracing::warn!("alerts: {error}"),
+                }
+                self.clock.sleep(EVERY).await;
+            }
+        };
+        tokio::join!(looking, self.deliver());
     }
 
     /// Delivers what is queued and what will be, until it is dropped. A delivery that was under way then is made again, with

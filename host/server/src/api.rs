@@ -48,6 +48,7 @@ const LARGEST_BODY: usize = 1 << 20;
 pub(crate) struct ApiState {
     pub(crate) service: Arc<Service>,
     pub(crate) access: AccessState,
+    pub(crate) readable: metrics::Readable,
 }
 
 impl FromRef<ApiState> for AccessState {
@@ -103,7 +104,8 @@ fn guarded() -> OpenApiRouter<ApiState> {
             .routes(routes!(plugins::rotate))
             .routes(routes!(runs::list))
             .routes(routes!(runs::get))
-            .routes(routes!(runs::status));
+            .routes(routes!(runs::status))
+            .routes(routes!(alerts::list));
     OpenApiRouter::new()
         .nest(ROOT, own)
         .merge(session::routes())
@@ -147,6 +149,7 @@ pub(crate) fn router(state: ApiState) -> Router {
     Router::new()
         .route("/healthz", get(|| async { (StatusCode::OK, "ok\n") }))
         .merge(page)
+        .merge(metrics::routes(state.clone()))
         .merge(open.merge(guarded).with_state(state))
         .method_not_allowed_fallback(|| async {
             Problem::new(

@@ -101,6 +101,11 @@ impl Host {
         self.insecure_loopback
     }
 
+    /// When and whom to tell that something is wrong.
+    pub(crate) fn alerts(&self) -> &crate::config::Alerts {
+        &self.config.alerts
+    }
+
     /// Where plugins lie.
     pub(crate) fn plugin_directory(&self) -> &Path {
         &self.plugins

@@ -1,7 +1,7 @@
 //! Metrics: what this process has done, as Prometheus reads it.
 //!
 //! Counters count since the process began, and are fed by the ledgers of runs as they end; gauges are read when somebody
-//! asks. Promises: the names and labels stand in [`FAMILIES`] and nowhere else; a connector has one series in each family
+//! asks. Promises: the names and labels stand in [`families::FAMILIES`] and nowhere else; a connector has one series in each family
 //! that names connectors, gone with the connector; who may not see every tenant is shown sums, in which a deleted
 //! connector's runs stay counted, so that a counter never goes back. No label has a text that a plugin or vendor chose.
 
@@ -11,8 +11,6 @@ mod totals;
 
 #[cfg(test)]
 mod tests;
-
-pub(crate) use families::FAMILIES;
 
 use connector_runtime::Clock;
 use connector_runtime::runs::{Identity, Ledger};
@@ -118,7 +116,7 @@ impl Metrics {
     }
 
     /// A run has come to no ledger; `code` is a failure's.
-    pub(crate) fn observe_failure(&self, identity: &Identity, code: &'static str) {
+    pub(crate) fn observe_failure(&self, identity: &Identity, code: &str) {
         self.know(identity);
         self.count(&identity.connector_id, |totals| totals.error(code));
     }

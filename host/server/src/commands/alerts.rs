@@ -27,6 +27,7 @@ pub(crate) fn run(global: &Global, command: &AlertsCommand) -> Result<Answer, Fa
         open: open.then_some(true),
         limit: Some(*last),
         offset: 0,
+        oldest_first: false,
     };
     let (total, alerts) = match Catalogue::read_if_any(&host::data_directory(global)?)? {
         Some(catalogue) => catalogue.alerts(&filter)?,

@@ -5,9 +5,12 @@
 //! up, whatever restarts come between, and keeps its id.
 
 use super::error::CatalogueError;
-use super::{Catalogue, event, loaded, stored};
+use super::{Catalogue, event, loaded, status, stored};
+use crate::alerts::Seen;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
+use std::collections::HashMap;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// How long a cleared alert is kept.
@@ -49,7 +52,7 @@ pub(crate) struct OpenAlert {
 /// Which alerts to list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AlertFilter {
-    /// Only those of the tenant of this name.
+    /// Only those of the tenant of this name or id.
     pub(crate) tenant: Option<String>,
     /// Only open ones, or only cleared ones.
     pub(crate) open: Option<bool>,
@@ -57,6 +60,8 @@ pub(crate) struct AlertFilter {
     pub(crate) limit: Option<u64>,
     /// How many to leave out first.
     pub(crate) offset: u64,
+    /// The oldest first instead of the newest.
+    pub(crate) oldest_first: bool,
 }
 
 /// A message for one destination.
@@ -102,9 +107,19 @@ SELECT a.id, a.kind, t.name || '/' || coalesce(x.name, c.name), c.id, t.name, t.
 FROM alerts a JOIN connectors c ON c.id = a.connector JOIN tenants t ON t.id = c.tenant
 LEFT JOIN deletions x ON x.connector = c.id";
 
-/// `?1` a tenant's name or none, `?2` whether open, or none.
+/// When records last came, and since when some are expected: since the connector was made, changed, activated or put into a
+/// profile.
+const AGES: &str = "
+SELECT d.connector,
+    (SELECT written FROM blocks WHERE connector = d.connector AND records > 0 ORDER BY offset DESC LIMIT 1),
+    max(d.created, d.modified,
+        coalesce((SELECT max(added) FROM profile_members WHERE connector = d.connector), 0),
+        coalesce((SELECT max(time) FROM events WHERE connector = d.connector AND kind = 'activated'), 0))
+FROM definitions d";
+
+/// `?1` a tenant's name or id, or none, `?2` whether open, or none.
 const MATCHING: &str = "
-WHERE (?1 IS NULL OR t.name = ?1) AND (?2 IS NULL OR (a.cleared IS NULL) = ?2)";
+WHERE (?1 IS NULL OR t.name = ?1 OR t.id = ?1) AND (?2 IS NULL OR (a.cleared IS NULL) = ?2)";
 
 impl StoredAlert {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -133,6 +148,7 @@ impl Catalogue {
         filter: &AlertFilter,
     ) -> Result<(u64, Vec<StoredAlert>), CatalogueError> {
         let limit = filter.limit.map_or(-1, stored);
+        let order = if filter.oldest_first { "ASC" } else { "DESC" };
         self.look(|database| {
             let total = database.query_row(
                 &format!("SELECT count(*) FROM ({SELECT} {MATCHING})"),
@@ -140,13 +156,46 @@ impl Catalogue {
                 |row| row.get(0),
             )?;
             let mut rows = database.prepare_cached(&format!(
-                "{SELECT} {MATCHING} ORDER BY a.raised DESC, a.rowid DESC LIMIT ?3 OFFSET ?4"
+                "{SELECT} {MATCHING} ORDER BY a.raised {order}, a.rowid {order} LIMIT ?3 OFFSET ?4"
             ))?;
             let rows = rows.query_map(
                 params![filter.tenant, filter.open, limit, stored(filter.offset)],
                 StoredAlert::from_row,
             )?;
             Ok((loaded(total), rows.collect::<Result<_, _>>()?))
+        })
+    }
+
+    /// Every connector as its status shows it now, for alerts and metrics.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub(crate) fn seen(&self, now: u64) -> Result<Vec<Seen>, CatalogueError> {
+        self.look(|database| {
+            let mut rows = database.prepare_cached(AGES)?;
+            let rows = rows.query_map([], |row| {
+                let last_data: Option<i64> = row.get(1)?;
+                Ok((row.get(0)?, (last_data.map(loaded), loaded(row.get(2)?))))
+            })?;
+            let ages: HashMap<String, (Option<u64>, u64)> = rows.collect::<Result<_, _>>()?;
+            let facts = status::facts(database, None)?;
+            let seen = facts.into_iter().map(|facts| {
+                let status = facts.status(now);
+                let (last_data_ms, expected_since_ms) =
+                    ages.get(&facts.id).copied().unwrap_or((None, now));
+                Seen {
+                    state: status.state.as_str().to_owned(),
+                    message: status.message,
+                    since_ms: status.since_ms,
+                    expected_since_ms,
+                    last_data_ms,
+                    due_ms: facts.due,
+                    interval: Duration::from_secs(facts.interval_minutes.saturating_mul(60)),
+                    connector: facts.id,
+                    name: facts.full_name,
+                }
+            });
+            Ok(seen.collect())
         })
     }
 

@@ -204,6 +204,8 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_by_due ON deliveries (webhook, due);
 CREATE INDEX deliveries_by_alert ON deliveries (alert);
 
+CREATE INDEX activations ON events (connector, time) WHERE kind = 'activated';
+
 CREATE TABLE closed_webhooks (
     name TEXT PRIMARY KEY,
     address TEXT NOT NULL,

@@ -30,7 +30,7 @@ pub(super) struct Totals {
     pub(super) bytes_received: u64,
     pub(super) waited: u64,
     /// Failures and faults, by a word of ours.
-    pub(super) errors: BTreeMap<&'static str, u64>,
+    pub(super) errors: BTreeMap<String, u64>,
     /// Runs by duration; see [`DURATIONS`].
     pub(super) durations: [u64; DURATIONS.len() + 1],
     pub(super) duration: u64,
@@ -40,8 +40,8 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub(super) fn error(&mut self, code: &'static str) {
-        *self.errors.entry(code).or_default() += 1;
+    pub(super) fn error(&mut self, code: &str) {
+        *self.errors.entry(code.to_owned()).or_default() += 1;
     }
 
     /// Takes a run's ledger in.
