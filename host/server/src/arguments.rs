@@ -7,7 +7,7 @@ mod catalogue;
 
 pub(crate) use access::{AddUser, EditUser, PasswordSource, TokensCommand, UsersCommand};
 pub(crate) use catalogue::{
-    ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand, RunNamed,
+    AlertsCommand, ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand, RunNamed,
     RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
 };
 
@@ -23,6 +23,8 @@ use std::time::Duration;
 
 /// The variable that sets the log's level.
 pub(crate) const LOG_VARIABLE: &str = "CONNECTOR_HOST_LOG";
+/// The variable that sets the log's format.
+const LOG_FORMAT_VARIABLE: &str = "CONNECTOR_HOST_LOG_FORMAT";
 /// So many digits of a SHA-256 `plugins list` shows; with fewer, another file could be made to fit.
 const SHORTEST_DIGEST: usize = 12;
 /// Longer than anybody means.
@@ -61,9 +63,21 @@ pub(crate) struct Global {
     /// `info,connector_runtime=debug` [default: warn]
     #[arg(long, global = true, value_name = "LEVEL", env = LOG_VARIABLE)]
     pub(crate) log: Option<String>,
+    /// How it is logged: lines for people, or one JSON object a line
+    #[arg(long, global = true, value_name = "FORMAT", env = LOG_FORMAT_VARIABLE, default_value = "text")]
+    pub(crate) log_format: LogFormat,
     /// How this very program is started to compile plugins; without it they are compiled in this process.
     #[arg(skip)]
     pub(crate) compiler: Option<Compiler>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 impl Global {
@@ -76,6 +90,7 @@ impl Global {
             json: false,
             insecure_loopback: false,
             log: None,
+            log_format: LogFormat::Text,
             compiler: None,
         }
     }
@@ -133,6 +148,19 @@ pub(crate) enum Command {
     /// What programs come in with
     #[command(subcommand)]
     Tokens(TokensCommand),
+    /// What is wrong with connectors, and what was
+    #[command(subcommand)]
+    Alerts(AlertsCommand),
+}
+
+impl Command {
+    /// Whether it makes runs, of which there may be traces.
+    pub(crate) fn collects(&self) -> bool {
+        matches!(
+            self,
+            Self::Collect(_) | Self::Connectors(ConnectorsCommand::Run(_)) | Self::Serve(_)
+        )
+    }
 }
 
 /// Where to serve.

@@ -1,5 +1,6 @@
 //! The commands: each turns checked arguments into work and the work into an answer.
 
+pub(crate) mod alerts;
 pub(crate) mod collect;
 pub(crate) mod connectors;
 pub(crate) mod devices;

@@ -21,6 +21,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
+use tracing::{Instrument as _, info_span};
 
 pub(super) struct Collection<'a> {
     pub(super) connector: &'a Connector,
@@ -90,10 +91,11 @@ impl Collection<'_> {
                 attempt,
                 options: serde_json::json!({ "full": full }),
             };
+            let span = info_span!("batch", content_type, attempt);
             let result = tokio::select! {
                 biased;
                 () = self.options.stop.requested() => None,
-                result = instance.collect_batch(&request) => Some(result),
+                result = instance.collect_batch(&request).instrument(span) => Some(result),
             };
             self.keep(instance);
             let Some(result) = result else {

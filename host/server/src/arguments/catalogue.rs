@@ -256,3 +256,20 @@ pub(crate) struct TryFilter {
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(crate) last: u64,
 }
+
+/// What to show of alerts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlertsCommand {
+    /// List alerts, the newest first
+    List {
+        /// Only those that are not over
+        #[arg(long)]
+        open: bool,
+        /// Only those of one tenant
+        #[arg(long, value_name = "TENANT")]
+        tenant: Option<String>,
+        /// How many
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        last: u64,
+    },
+}
