@@ -5,7 +5,7 @@
 mod catalogue;
 
 pub(crate) use catalogue::{
-    ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand, RunNamed,
+    ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand, Recollect, RunNamed,
     RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
 };
 
@@ -86,14 +86,19 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Plugins(PluginsCommand),
     /// Check a connector's credentials and connectivity; nothing is stored
+    #[command(after_help = "Example:\n  connector-host test scanner.toml")]
     Test {
         /// The connector's definition
         #[arg(value_name = "CONNECTOR.toml")]
         definition: PathBuf,
     },
     /// Keep a definition in the catalogue, and collect every chosen content type of it once
+    #[command(
+        after_help = "Examples:\n  connector-host collect scanner.toml\n  connector-host collect scanner.toml --full --max-wait 1h"
+    )]
     Collect(Collect),
     /// Write the records of one index to standard output, one JSON object a line
+    #[command(after_help = "Example:\n  connector-host export --index scans")]
     Export {
         /// The index
         #[arg(long)]
@@ -120,24 +125,76 @@ pub(crate) enum Command {
     /// The key that seals the stored secrets
     #[command(subcommand)]
     Secrets(SecretsCommand),
+    /// Copy what must not be lost to a new folder, also while connectors collect
+    #[command(
+        after_help = "Examples:\n  connector-host backup /var/backups/connector-host-monday\n  connector-host backup /media/safe/everything --with-key"
+    )]
+    Backup(Backup),
+    /// Make a data directory of a backup
+    #[command(
+        after_help = "Examples:\n  connector-host restore /var/backups/connector-host-monday --data-dir /var/lib/connector-host\n  connector-host restore /var/backups/connector-host-monday --replace"
+    )]
+    Restore(Restore),
+    /// Check the data directory, clock, disk, plugins, key and certificates; nothing is sent or changed
+    #[command(
+        after_help = "Examples:\n  connector-host doctor\n  connector-host doctor --json\n\nIt ends with 1 if there is a problem."
+    )]
+    Doctor,
+    /// Print what a shell needs to complete commands
+    #[command(
+        after_help = "Examples:\n  connector-host completions bash > /etc/bash_completion.d/connector-host\n  connector-host completions fish > ~/.config/fish/completions/connector-host.fish"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What to copy, and where to.
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// A folder that is not there yet
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
+    /// Copy the key of the secrets, too: whoever can read the backup has them then
+    #[arg(long)]
+    pub(crate) with_key: bool,
+}
+
+/// What to restore.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The folder that `backup` has made
+    #[arg(value_name = "BACKUP")]
+    pub(crate) backup: PathBuf,
+    /// Put aside what the data directory has; it is kept there, in before-restore-TIME
+    #[arg(long)]
+    pub(crate) replace: bool,
 }
 
 /// What to show of plugins.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginsCommand {
     /// List the files of the plugin directory, each with its verdict
+    #[command(
+        after_help = "Examples:\n  connector-host plugins list\n  connector-host plugins list --recheck --json"
+    )]
     List {
         /// Look again at files that were refused before, instead of saying what was noted then
         #[arg(long)]
         recheck: bool,
     },
     /// Show what one plugin says about itself and what it asks for
+    #[command(after_help = "Example:\n  connector-host plugins inspect acme_scanner.wasm")]
     Inspect {
         /// The component
         #[arg(value_name = "FILE.wasm")]
         file: PathBuf,
     },
     /// Accept what a plugin asks for now, so that its connectors run again
+    #[command(
+        after_help = "Example:\n  connector-host plugins accept acme-scanner --sha256 cc6379900c72"
+    )]
     Accept {
         /// The plugin's id, as `plugins list` shows it under TYPE
         #[arg(value_name = "NAME")]

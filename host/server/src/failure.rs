@@ -1,5 +1,6 @@
 //! Why a command could not do its work, and the exit code that follows.
 
+use crate::backup::error::BackupError;
 use crate::connectors::error::CatalogueError;
 use connector_runtime::egress::NetworkError;
 use connector_runtime::journal::JournalError;
@@ -135,6 +136,9 @@ pub(crate) enum Failure {
         /// `1,000 records`.
         records: String,
     },
+    /// A backup was not taken or not restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// No threads.
     #[error("the host's threads cannot start: {0}. Look at the limits of this user and machine.")]
     Threads(io::Error),
@@ -153,6 +157,7 @@ impl Failure {
             | Self::Network(_)
             | Self::Catalogue(_)
             | Self::Inactive { .. }
+            | Self::Backup(_)
             | Self::Journal(_) => 2,
             Self::Refused(PluginError::Read { .. }) => 2,
             Self::Refused(_)
@@ -181,6 +186,7 @@ impl Failure {
             Self::NotOwner { .. } => "not-owner",
             Self::Network(_) => "network",
             Self::Catalogue(error) => error.code(),
+            Self::Backup(error) => error.code(),
             Self::Inactive { .. } => "inactive",
             Self::Export {
                 source: JournalError::Output(_),

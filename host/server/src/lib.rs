@@ -13,10 +13,12 @@
 
 mod answer;
 mod arguments;
+mod backup;
 mod commands;
 mod config;
 mod connectors;
 mod definition;
+mod doctor;
 mod document;
 mod failure;
 mod figures;
@@ -126,5 +128,9 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Devices(command) => commands::devices::run(global, command).await,
         Command::Runs(command) => commands::runs::run(global, command).await,
         Command::Secrets(command) => commands::secrets::run(global, command).await,
+        Command::Backup(arguments) => commands::backup::take(global, arguments),
+        Command::Restore(arguments) => commands::backup::restore(global, arguments),
+        Command::Doctor => commands::doctor::run(global).await,
+        Command::Completions { shell } => commands::completions::run(*shell),
     }
 }

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
+use super::FILE_NAME;
 use super::error::JournalError;
 use super::files::{Lock, PATIENCE};
 use super::schema::{self, loaded};
 use super::space::{self, Size};
-use super::FILE_NAME;
 
 /// At most so many sentences about damage.
 const SENTENCES: usize = 5;

@@ -11,7 +11,8 @@ use serde::Serialize;
 pub(crate) struct Event {
     /// In milliseconds since 1970.
     pub(crate) time: u64,
-    /// `created`, `edited`, `activated`, `deactivated`, `deleted`, `profile`, `filter`, `device`, `tenant`, `key`.
+    /// `created`, `edited`, `activated`, `deactivated`, `deleted`, `profile`, `filter`, `device`, `tenant`, `key`,
+    /// `recollect`.
     pub(crate) kind: String,
     /// One sentence; never a value.
     pub(crate) text: String,
