@@ -395,6 +395,68 @@ mod tests {
         assert!(read("connector-host export").is_err());
     }
 
+    /// The words of a line as a shell would find them, up to a redirection.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quote = None;
+        for letter in line.chars() {
+            match quote {
+                Some(mark) if letter == mark => quote = None,
+                Some(_) => words.last_mut().unwrap().push(letter),
+                None if letter == '\'' || letter == '"' => quote = Some(letter),
+                None if letter == ' ' => words.push(String::new()),
+                None if letter == '>' => break,
+                None => words.last_mut().unwrap().push(letter),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    fn check_examples(command: &clap::Command, path: &str, without: &mut Vec<String>) {
+        let path = format!("{path}{} ", command.get_name());
+        let mut below = command.get_subcommands().peekable();
+        if below.peek().is_some() {
+            below.for_each(|command| check_examples(command, &path, without));
+            return;
+        }
+        let help = command.get_after_help().map(ToString::to_string);
+        let help = help.unwrap_or_default();
+        let examples = help.lines().map(str::trim);
+        let examples = examples.filter(|line| line.starts_with(path.trim_end()));
+        let mut count = 0;
+        for example in examples {
+            count += 1;
+            let raw: Vec<OsString> = words(example).into_iter().map(Into::into).collect();
+            if let Err(refused) = Arguments::read(&raw) {
+                panic!("{example}: {}", refused.sentence());
+            }
+        }
+        if count == 0 {
+            without.push(path);
+        }
+    }
+
+    #[test]
+    fn every_command_has_an_example_that_it_understands() {
+        let mut without = Vec::new();
+        let command = <Arguments as clap::CommandFactory>::command();
+        check_examples(&command, "", &mut without);
+        assert!(without.is_empty(), "no example: {without:?}");
+    }
+
+    #[test]
+    fn every_shell_gets_completions_that_know_the_commands() {
+        for shell in <clap_complete::Shell as clap::ValueEnum>::value_variants() {
+            let answer = crate::commands::completions::run(*shell).ok().unwrap();
+            for word in ["connector-host", "connectors", "recollect", "--data-dir"] {
+                // PowerShell and elvish write an option as two words.
+                let word = word.trim_start_matches("--");
+                assert!(answer.text.contains(word), "{shell}: {word}");
+            }
+        }
+    }
+
     #[test]
     fn json_is_recognised_even_if_the_rest_is_a_mistake() {
         let raw = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();

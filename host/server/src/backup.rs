@@ -16,9 +16,6 @@ pub(crate) mod error;
 pub(crate) mod manifest;
 pub(crate) mod restoration;
 
-#[cfg(test)]
-mod tests;
-
 use crate::connectors::key;
 use connector_runtime::Clock;
 use connector_runtime::journal::{self, Depth};

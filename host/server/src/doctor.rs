@@ -13,9 +13,6 @@ mod directory;
 mod journal;
 mod plugins;
 
-#[cfg(test)]
-mod tests;
-
 use crate::arguments::Global;
 use crate::failure::Failure;
 use crate::host;
