@@ -188,8 +188,8 @@ fn a_backup_that_was_taken_in_the_middle_of_a_run_goes_on_to_the_same_end() {
         .filter(|line| !line.is_empty())
         .map(|line| serde_json::from_slice(line).unwrap())
         .collect();
-    lines.sort_by_key(|record| record["_id"].to_string());
-    lines.dedup_by_key(|record| record["_id"].to_string());
+    lines.sort_by_key(|record| record["stellar_uuid"].to_string());
+    lines.dedup_by_key(|record| record["stellar_uuid"].to_string());
     assert_eq!(lines.len(), 80);
 }
 

@@ -23,12 +23,7 @@ fn done(site: &Site, arguments: &[&str]) -> Value {
 }
 
 fn ids(records: &[Value]) -> BTreeSet<String> {
-    let id = |record: &Value| {
-        record["_id"]
-            .as_str()
-            .or(record["id"].as_str())
-            .map(str::to_owned)
-    };
+    let id = |record: &Value| record["stellar_uuid"].as_str().map(str::to_owned);
     records.iter().map(|record| id(record).unwrap()).collect()
 }
 

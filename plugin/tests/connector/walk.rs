@@ -441,14 +441,14 @@ fn what_is_read_again_since_a_moment_never_begins_behind_the_watermark() {
     let mut host = Host::new("vulnerabilities", serve(&estate)).with("hosts_per_page", json!(2));
     host.run();
     host.run();
-    let after = |host: &Host| parameter(&host.requests()[0], "vm_processed_after");
     host.requests();
     host.run();
-    let increment = after(&host).expect("an increment");
+    let requests = host.requests();
+    let increment = parameter(&requests[0], "vm_processed_after").expect("an increment");
     // 2026-01-01T00:00:00Z, and a moment that is long after the watermark.
     for (since, begins) in [
         (1_767_225_600_000_u64, "2026-01-01T00:00:00Z"),
-        (NOW_MS + 3_600_000, increment.as_str()),
+        (NOW_MS + 3_600_000, increment),
     ] {
         host.world.0.borrow_mut().cache.clear();
         host.records();
@@ -457,10 +457,7 @@ fn what_is_read_again_since_a_moment_never_begins_behind_the_watermark() {
         let run = host.run();
         assert_eq!(run.notices, ["since"]);
         let requests = host.requests();
-        assert_eq!(
-            parameter(&requests[0], "vm_processed_after").as_deref(),
-            Some(begins)
-        );
+        assert_eq!(parameter(&requests[0], "vm_processed_after"), Some(begins));
         assert_eq!(host.records().len(), 8, "the server lists all it has");
     }
     // Without a watermark nothing is left out.
@@ -479,7 +476,8 @@ fn a_look_back_bounds_what_is_read_again_too() {
     host.options = json!({"full": true, "since_ms": 1_767_225_600_000_u64});
     host.run();
     let day_ago = (NOW_MS - 86_400_000) / 1000;
-    let after = parameter(&host.requests()[0], "vm_processed_after").expect("a beginning");
+    let requests = host.requests();
+    let after = parameter(&requests[0], "vm_processed_after").expect("a beginning");
     let after: jiff::Timestamp = after.parse().expect("a moment");
     assert_eq!(u64::try_from(after.as_second()), Ok(day_ago));
 }
