@@ -111,7 +111,7 @@ impl<B: Body> Session<B> {
             match again.since_ms.filter(|_| cursor.watermark.is_some()) {
                 Some(since) => report.notice(
                     "since",
-                    &format!(
+                    format!(
                         "This run reads again what was processed since {}, as asked.",
                         timestamp::format(since)
                     ),

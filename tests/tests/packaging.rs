@@ -1,5 +1,5 @@
 //! The service file is one that systemd understands, and keeps its promises.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::panic, reason = "a helper of tests")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

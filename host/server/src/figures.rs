@@ -62,7 +62,7 @@ pub(crate) fn parse_since(text: &str) -> Result<Since, String> {
         10 => format!("{text}T00:00:00Z").parse::<Timestamp>(),
         _ => text.parse::<Timestamp>(),
     };
-    let milliseconds = moment.ok().map(|moment| moment.as_millisecond());
+    let milliseconds = moment.ok().map(Timestamp::as_millisecond);
     if let Some(at) = milliseconds.and_then(|number| u64::try_from(number).ok()) {
         return Ok(Since::At(at));
     }
