@@ -7,7 +7,7 @@ mod catalogue;
 
 pub(crate) use access::{AddUser, EditUser, PasswordSource, TokensCommand, UsersCommand};
 pub(crate) use catalogue::{
-    AlertsCommand, ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand, RunNamed,
+    AlertsCommand, ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand, Recollect, RunNamed,
     RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
 };
 
@@ -103,14 +103,19 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Plugins(PluginsCommand),
     /// Check a connector's credentials and connectivity; nothing is stored
+    #[command(after_help = "Example:\n  connector-host test scanner.toml")]
     Test {
         /// The connector's definition
         #[arg(value_name = "CONNECTOR.toml")]
         definition: PathBuf,
     },
     /// Keep a definition in the catalogue, and collect every chosen content type of it once
+    #[command(
+        after_help = "Examples:\n  connector-host collect scanner.toml\n  connector-host collect scanner.toml --full --max-wait 1h"
+    )]
     Collect(Collect),
     /// Write the records of one index to standard output, one JSON object a line
+    #[command(after_help = "Example:\n  connector-host export --index scans")]
     Export {
         /// The index
         #[arg(long)]
@@ -151,6 +156,29 @@ pub(crate) enum Command {
     /// What is wrong with connectors, and what was
     #[command(subcommand)]
     Alerts(AlertsCommand),
+    /// Copy what must not be lost to a new folder, also while connectors collect
+    #[command(
+        after_help = "Examples:\n  connector-host backup /var/backups/connector-host-monday\n  connector-host backup /media/safe/everything --with-key"
+    )]
+    Backup(Backup),
+    /// Make a data directory of a backup
+    #[command(
+        after_help = "Examples:\n  connector-host restore /var/backups/connector-host-monday --data-dir /var/lib/connector-host\n  connector-host restore /var/backups/connector-host-monday --replace"
+    )]
+    Restore(Restore),
+    /// Check the data directory, clock, disk, plugins, key and certificates; nothing is sent or changed
+    #[command(
+        after_help = "Examples:\n  connector-host doctor\n  connector-host doctor --json\n\nIt ends with 1 if there is a problem."
+    )]
+    Doctor,
+    /// Print what a shell needs to complete commands
+    #[command(
+        after_help = "Examples:\n  connector-host completions bash > /etc/bash_completion.d/connector-host\n  connector-host completions fish > ~/.config/fish/completions/connector-host.fish"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 impl Command {
@@ -180,16 +208,43 @@ pub(crate) struct Serve {
     pub(crate) behind_proxy: bool,
 }
 
+
+/// What to copy, and where to.
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// A folder that is not there yet
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
+    /// Copy the key of the secrets, too: whoever can read the backup has them then
+    #[arg(long)]
+    pub(crate) with_key: bool,
+}
+
+/// What to restore.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The folder that `backup` has made
+    #[arg(value_name = "BACKUP")]
+    pub(crate) backup: PathBuf,
+    /// Put aside what the data directory has; it is kept there, in before-restore-TIME
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
 /// What to show of plugins.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginsCommand {
     /// List the files of the plugin directory, each with its verdict
+    #[command(
+        after_help = "Examples:\n  connector-host plugins list\n  connector-host plugins list --recheck --json"
+    )]
     List {
         /// Look again at files that were refused before, instead of saying what was noted then
         #[arg(long)]
         recheck: bool,
     },
     /// Show what one plugin says about itself and what it asks for
+    #[command(after_help = "Example:\n  connector-host plugins inspect acme_scanner.wasm")]
     Inspect {
         /// The component
         #[arg(value_name = "FILE.wasm")]
@@ -198,6 +253,9 @@ pub(crate) enum PluginsCommand {
     /// Let the process that serves take up plugins that have come, changed or gone
     Reload,
     /// Accept what a plugin asks for now, so that its connectors run again
+    #[command(
+        after_help = "Example:\n  connector-host plugins accept acme-scanner --sha256 cc6379900c72"
+    )]
     Accept {
         /// The plugin's id, as `plugins list` shows it under TYPE
         #[arg(value_name = "NAME")]
@@ -396,6 +454,68 @@ mod tests {
             "{sentence}"
         );
         assert!(read("connector-host export").is_err());
+    }
+
+    /// The words of a line as a shell would find them, up to a redirection.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quote = None;
+        for letter in line.chars() {
+            match quote {
+                Some(mark) if letter == mark => quote = None,
+                Some(_) => words.last_mut().unwrap().push(letter),
+                None if letter == '\'' || letter == '"' => quote = Some(letter),
+                None if letter == ' ' => words.push(String::new()),
+                None if letter == '>' => break,
+                None => words.last_mut().unwrap().push(letter),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    fn check_examples(command: &clap::Command, path: &str, without: &mut Vec<String>) {
+        let path = format!("{path}{} ", command.get_name());
+        let mut below = command.get_subcommands().peekable();
+        if below.peek().is_some() {
+            below.for_each(|command| check_examples(command, &path, without));
+            return;
+        }
+        let help = command.get_after_help().map(ToString::to_string);
+        let help = help.unwrap_or_default();
+        let examples = help.lines().map(str::trim);
+        let examples = examples.filter(|line| line.starts_with(path.trim_end()));
+        let mut count = 0;
+        for example in examples {
+            count += 1;
+            let raw: Vec<OsString> = words(example).into_iter().map(Into::into).collect();
+            if let Err(refused) = Arguments::read(&raw) {
+                panic!("{example}: {}", refused.sentence());
+            }
+        }
+        if count == 0 {
+            without.push(path);
+        }
+    }
+
+    #[test]
+    fn every_command_has_an_example_that_it_understands() {
+        let mut without = Vec::new();
+        let command = <Arguments as clap::CommandFactory>::command();
+        check_examples(&command, "", &mut without);
+        assert!(without.is_empty(), "no example: {without:?}");
+    }
+
+    #[test]
+    fn every_shell_gets_completions_that_know_the_commands() {
+        for shell in <clap_complete::Shell as clap::ValueEnum>::value_variants() {
+            let answer = crate::commands::completions::run(*shell).ok().unwrap();
+            for word in ["connector-host", "connectors", "recollect", "--data-dir"] {
+                // PowerShell and elvish write an option as two words.
+                let word = word.trim_start_matches("--");
+                assert!(answer.text.contains(word), "{shell}: {word}");
+            }
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub(crate) mod filter;
 pub(crate) mod key;
 pub(crate) mod listing;
 pub(crate) mod profile;
+mod recollection;
 pub(crate) mod run;
 pub(crate) mod schedule;
 pub(crate) mod schema;

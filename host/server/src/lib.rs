@@ -10,14 +10,6 @@
 //!
 //! No vendor here: whatever is particular to one stands in its plugin's manifest.
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "the routes of users, tokens and sessions are mounted by `serve`"
-    )
-)]
 
 mod access;
 mod alerts;
@@ -25,10 +17,12 @@ mod answer;
 mod api;
 mod arguments;
 mod client;
+mod backup;
 mod commands;
 mod config;
 mod connectors;
 mod definition;
+mod doctor;
 mod document;
 mod failure;
 mod figures;
@@ -164,5 +158,9 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Serve(serve) => serve::run(global, serve).await,
         Command::Users(command) => commands::users::run(global, command).await,
         Command::Tokens(command) => commands::tokens::run(global, command).await,
+        Command::Backup(arguments) => commands::backup::take(global, arguments),
+        Command::Restore(arguments) => commands::backup::restore(global, arguments),
+        Command::Doctor => commands::doctor::run(global).await,
+        Command::Completions { shell } => commands::completions::run(*shell),
     }
 }

@@ -43,7 +43,7 @@ async fn admit(State(state): State<ApiState>, request: Request, next: Next) -> R
     if is_anonymous && is_here(peer, state.readable.behind_proxy) {
         return next.run(request).await;
     }
-    access::authenticate(State(state.access), request, next).await
+    access::layer(State(state.access), request, next).await
 }
 
 /// Whether a request is from this machine for certain.
