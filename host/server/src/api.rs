@@ -87,6 +87,7 @@ fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(connectors::test_unsaved))
         .routes(routes!(connectors::test))
         .routes(routes!(runs::run, runs::stop))
+        .routes(routes!(runs::recollect))
         .routes(routes!(connectors::events))
         .routes(routes!(runs::of_connector))
         .routes(routes!(filters::attach, filters::detach))

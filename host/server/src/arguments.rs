@@ -7,8 +7,8 @@ mod catalogue;
 
 pub(crate) use access::{AddUser, EditUser, PasswordSource, TokensCommand, UsersCommand};
 pub(crate) use catalogue::{
-    AlertsCommand, ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand, Recollect, RunNamed,
-    RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
+    AlertsCommand, ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand,
+    Recollect, RunNamed, RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
 };
 
 use crate::figures;
@@ -207,7 +207,6 @@ pub(crate) struct Serve {
     #[arg(long)]
     pub(crate) behind_proxy: bool,
 }
-
 
 /// What to copy, and where to.
 #[derive(Debug, Args)]

@@ -58,11 +58,7 @@ pub(crate) fn start(
 }
 
 /// What writes a line for each event.
-fn lines<S, W>(
-    format: LogFormat,
-    is_terminal: bool,
-    writer: W,
-) -> Box<dyn Layer<S> + Send + Sync>
+fn lines<S, W>(format: LogFormat, is_terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,

@@ -139,7 +139,9 @@ impl HttpClient for Client {
             match (why, is_failing.load(Ordering::Relaxed)) {
                 (Some(why), false) => {
                     is_failing.store(true, Ordering::Relaxed);
-                    tracing::warn!("telemetry: traces do not reach {origin}, and are dropped: {why}");
+                    tracing::warn!(
+                        "telemetry: traces do not reach {origin}, and are dropped: {why}"
+                    );
                 }
                 (None, true) => {
                     is_failing.store(false, Ordering::Relaxed);

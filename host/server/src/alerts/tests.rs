@@ -304,7 +304,11 @@ async fn after_three_days_a_message_is_given_up_with_an_event_and_the_next_one_a
     let mut site = Site::new();
     let seen = site.connector("acme", "scanner-1").await;
     let refusals = [503; 100];
-    let alerts = site.alerts(vec![site.webhook("on-call", Scope::default(), &refusals[..78])]);
+    let alerts = site.alerts(vec![site.webhook(
+        "on-call",
+        Scope::default(),
+        &refusals[..78],
+    )]);
     site.look(&alerts, &[in_state(&seen, "failing")]).await;
     let delivery = delivering(&alerts);
     site.until(|site| site.queued("on-call").is_none()).await;
@@ -324,7 +328,10 @@ async fn after_three_days_a_message_is_given_up_with_an_event_and_the_next_one_a
     site.look(&alerts, &[in_state(&seen, "healthy")]).await;
     let arrived = loop {
         let arrival = site.arrivals(1).await.remove(0);
-        if site.queued("on-call").is_none_or(|(id, _)| id != arrival.id) {
+        if site
+            .queued("on-call")
+            .is_none_or(|(id, _)| id != arrival.id)
+        {
             break arrival;
         }
     };
@@ -340,8 +347,11 @@ async fn a_restart_loses_no_message_and_changes_no_id() {
     site.look(&alerts, &[in_state(&seen, "suspended")]).await;
     let delivery = delivering(&alerts);
     let before = site.arrivals(1).await.remove(0);
-    site.until(|site| site.queued("on-call").is_some_and(|(_, attempts)| attempts == 1))
-        .await;
+    site.until(|site| {
+        site.queued("on-call")
+            .is_some_and(|(_, attempts)| attempts == 1)
+    })
+    .await;
     delivery.abort();
     assert!(delivery.await.unwrap_err().is_cancelled());
     drop(alerts);
@@ -492,7 +502,10 @@ async fn the_catalogue_shows_connectors_as_alerts_need_them() {
         (seen.connector, seen.name),
         (made.connector.clone(), made.name)
     );
-    assert_eq!((seen.state.as_str(), seen.last_data_ms), ("not-in-a-profile", None));
+    assert_eq!(
+        (seen.state.as_str(), seen.last_data_ms),
+        ("not-in-a-profile", None)
+    );
     let made_at = seen.expected_since_ms;
     assert!(now.abs_diff(made_at) < HOUR);
     for active in [false, true] {
@@ -522,9 +535,14 @@ async fn a_private_address_is_refused_with_where_to_allow_it() {
     let Attempt::Failed(sentence) = attempt else {
         panic!("{attempt:?}");
     };
-    assert!(sentence.contains("10.1.2.3 is a private address"), "{sentence}");
     assert!(
-        sentence.contains("`allow_networks` of the webhook `on-call` under [[alerts.webhooks]] in host.toml"),
+        sentence.contains("10.1.2.3 is a private address"),
+        "{sentence}"
+    );
+    assert!(
+        sentence.contains(
+            "`allow_networks` of the webhook `on-call` under [[alerts.webhooks]] in host.toml"
+        ),
         "{sentence}"
     );
     assert!(!sentence.contains("t0ken"), "{sentence}");

@@ -59,7 +59,14 @@ fn describe(alerts: &[StoredAlert], open: bool) -> String {
         })
         .collect();
     table::of(
-        ["ALERT", "CONNECTOR", "SINCE", "RAISED", "CLEARED", "MESSAGE"],
+        [
+            "ALERT",
+            "CONNECTOR",
+            "SINCE",
+            "RAISED",
+            "CLEARED",
+            "MESSAGE",
+        ],
         &rows,
     )
 }

@@ -222,11 +222,7 @@ fn destination(section: &Section<'_>, mistakes: &mut Vec<Mistake>) -> Option<Des
     })
 }
 
-fn required<'a>(
-    section: &Section<'a>,
-    key: &str,
-    mistakes: &mut Vec<Mistake>,
-) -> Option<&'a str> {
+fn required<'a>(section: &Section<'a>, key: &str, mistakes: &mut Vec<Mistake>) -> Option<&'a str> {
     if !section.table.contains_key(key) {
         mistakes.push(section.mistake(key, "is required"));
     }

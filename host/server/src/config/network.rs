@@ -9,8 +9,8 @@ use crate::document::{self, Section};
 use crate::failure::Mistake;
 use connector_runtime::Limits;
 use connector_runtime::egress::{
-    AddressPolicy, ClientIdentity, Credential, NetworkOptions, NetworkUpstream, Origin, OriginError,
-    Proxy, Secret,
+    AddressPolicy, ClientIdentity, Credential, NetworkOptions, NetworkUpstream, Origin,
+    OriginError, Proxy, Secret,
 };
 use ipnet::IpNet;
 use std::collections::BTreeMap;

@@ -105,7 +105,9 @@ mod tests {
         let section = top.section("telemetry", &mut mistakes).unwrap();
         let telemetry = Telemetry::check(&section, &mut mistakes);
         match mistakes.is_empty() {
-            true => Ok(telemetry.endpoint().map(|endpoint| endpoint.url.to_string())),
+            true => Ok(telemetry
+                .endpoint()
+                .map(|endpoint| endpoint.url.to_string())),
             false => Err(mistakes.iter().map(ToString::to_string).collect()),
         }
     }

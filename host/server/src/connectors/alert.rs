@@ -252,7 +252,13 @@ impl Catalogue {
                     "raised"
                 };
                 let text = format!("the alert {} was {word}", alert.kind);
-                event::note(database, stored(now), Some(&alert.connector_id), "alert", &text)?;
+                event::note(
+                    database,
+                    stored(now),
+                    Some(&alert.connector_id),
+                    "alert",
+                    &text,
+                )?;
                 for delivery in compose(&alert) {
                     queue(database, id, &delivery)?;
                 }

@@ -22,7 +22,11 @@ pub(crate) struct Family {
     pub(crate) help: &'static str,
 }
 
-const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Family {
+const fn counter(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Family {
     Family {
         name,
         kind: "counter",
@@ -131,11 +135,7 @@ const LAG: Family = gauge(
 const BUILD: Family = gauge("connector_host_build_info", &["version"], "Always 1");
 const PROCESS_CPU: Family = Family {
     by_connector: false,
-    ..counter(
-        "process_cpu_seconds_total",
-        &[],
-        "CPU time of the process",
-    )
+    ..counter("process_cpu_seconds_total", &[], "CPU time of the process")
 };
 const PROCESS_MEMORY: Family = gauge(
     "process_resident_memory_bytes",
@@ -297,7 +297,10 @@ impl View {
 
 impl Totals {
     fn write_durations(&self, out: &mut Out<'_, '_>) -> Result<(), Error> {
-        #[expect(clippy::cast_precision_loss, reason = "bounds of a day and less are exact")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "bounds of a day and less are exact"
+        )]
         let bounds = DURATIONS.iter().map(|bound| *bound as f64);
         let buckets: Vec<_> = bounds
             .chain([f64::INFINITY])

@@ -142,7 +142,10 @@ fn a_consumer_shows_how_far_behind_it_is() {
     let metrics = metrics();
     metrics.set_consumer_lag("index", 12);
     let text = metrics.encode(false, Gauges::default());
-    has(&text, "connector_host_consumer_lag_blocks{consumer=\"index\"} 12");
+    has(
+        &text,
+        "connector_host_consumer_lag_blocks{consumer=\"index\"} 12",
+    );
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use crate::answer::Answer;
 use crate::arguments::{Global, Recollect};
-use crate::connectors::Catalogue;
 use crate::failure::Failure;
-use crate::{figures, host};
+use crate::figures;
+use crate::keeper::Keeper;
 use connector_runtime::Clock;
 use serde::Serialize;
 
@@ -28,10 +28,11 @@ pub(super) async fn run(global: &Global, arguments: &Recollect) -> Result<Answer
         Some(since) => Some(since.before(now).map_err(Failure::Usage)?),
         None => None,
     };
-    let catalogue = Catalogue::open(&host::data_directory(global)?)?;
-    let content_types = catalogue
+    let keeper = Keeper::open(global)?;
+    let content_types = keeper
         .recollect(&arguments.name, &arguments.content, since)
         .await?;
+    let catalogue = keeper.catalogue();
     let connector = catalogue.connector(&arguments.name)?;
     let full = connector.full_name();
     let mut warnings = Vec::new();
