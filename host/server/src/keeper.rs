@@ -3,10 +3,12 @@
 //!
 //! A command reads the catalogue itself either way, so that it says the same whoever has made the change.
 
+mod accounts;
+
 use crate::api::filters::{ConditionBody, FilterChange, NewFilter};
 use crate::api::places::Named;
 use crate::api::plugins::{Acceptance, Rotated};
-use crate::api::runs::RunReply;
+use crate::api::runs::{RecollectReply, RecollectRequest, RunReply};
 use crate::arguments::{CollectOptions, Global};
 use crate::client::Client;
 use crate::connectors::Catalogue;
@@ -254,6 +256,31 @@ impl Keeper {
                     .post(&["connectors", &connector.id, word], &Value::Null)
                     .await?;
                 Ok(connector.active != active)
+            }
+        }
+    }
+
+    /// Lets the next run read again; what it will be.
+    pub(crate) async fn recollect(
+        &self,
+        reference: &str,
+        content_types: &[String],
+        since: Option<u64>,
+    ) -> Result<Vec<String>, Failure> {
+        match self {
+            Self::Here(catalogue) => {
+                Ok(catalogue.recollect(reference, content_types, since).await?)
+            }
+            Self::There(client, catalogue) => {
+                let id = catalogue.connector(reference)?.id;
+                let request = RecollectRequest {
+                    content_types: content_types.to_vec(),
+                    since,
+                };
+                let reply: RecollectReply = client
+                    .ask(Method::POST, &["connectors", &id, "recollect"], &request)
+                    .await?;
+                Ok(reply.content_types)
             }
         }
     }

@@ -49,6 +49,11 @@ impl fmt::Debug for Password {
 }
 
 impl Password {
+    /// Its text: for the socket of the process that serves, and nothing else.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
     /// Refuses what is no password for this user. Length is all that is asked for: other rules make passwords worse.
     ///
     /// # Errors

@@ -15,8 +15,6 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-const DAY: u64 = 24 * 3600;
-
 /// Tokens.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TokenList {
@@ -36,19 +34,19 @@ pub(crate) struct NewToken {
     /// The tenant's name; left out: one's own. `root` has none, `read-only` without one reads all tenants.
     #[serde(default)]
     tenant: Option<String>,
-    /// After so many days it is refused; left out: never.
+    /// After so many seconds it is refused, at most ten years; left out: never.
     #[serde(default)]
-    #[schema(minimum = 1, maximum = 3653)]
-    expires_days: Option<u32>,
+    #[schema(minimum = 1)]
+    expires_in_seconds: Option<u64>,
 }
 
 /// A token that was just made.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct MadeToken {
     #[serde(flatten)]
-    about: Token,
+    pub(crate) about: Token,
     /// The token itself. It is shown this once and kept nowhere.
-    token: String,
+    pub(crate) token: String,
 }
 
 /// The routes, behind [`crate::access::layer`].
@@ -121,9 +119,7 @@ pub(crate) async fn add_token(
         name: new.name,
         role: new.role,
         tenant: new.tenant,
-        lifetime: new
-            .expires_days
-            .map(|days| Duration::from_secs(u64::from(days) * DAY)),
+        lifetime: new.expires_in_seconds.map(Duration::from_secs),
     };
     let now = access.clock.now_ms();
     let made = tokens::add(&access.catalogue, &principal, wanted, now).await?;
