@@ -69,7 +69,11 @@ impl Known {
         if self.connectors.len() <= CONNECTORS {
             return;
         }
-        let is_held = |own: &Own| own.redactors.iter().any(|known| Arc::strong_count(known) > 1);
+        let is_held = |own: &Own| {
+            own.redactors
+                .iter()
+                .any(|known| Arc::strong_count(known) > 1)
+        };
         let idle = self.connectors.iter().filter(|(_, own)| !is_held(own));
         let longest = idle.min_by_key(|(_, own)| own.kept);
         if let Some(longest) = longest.map(|(connector, _)| connector.clone()) {
@@ -175,7 +179,11 @@ pub(crate) mod tests {
         }
         assert_eq!(known.connectors.len(), CONNECTORS);
         assert!(known.connectors.contains_key("acme/running"));
-        assert!(known.connectors.contains_key(&format!("acme/{}", 2 * CONNECTORS - 1)));
+        assert!(
+            known
+                .connectors
+                .contains_key(&format!("acme/{}", 2 * CONNECTORS - 1))
+        );
         assert!(!known.connectors.contains_key("acme/0"));
         drop(running);
         known.keep("acme/one more", redactor_of("any"));

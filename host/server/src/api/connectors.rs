@@ -1,11 +1,11 @@
 //! `/connectors`: the life of a connector, in the shapes of the platform's own API.
 
 use super::extract::{Json, Name, Query};
-use super::page::ListQuery;
+use super::page::{ListQuery, Page};
 use super::problem::Problem;
 use crate::access::{Principal, Right};
-use crate::connectors::event::Event;
 use crate::connectors::Catalogue;
+use crate::connectors::event::Event;
 use crate::connectors::listing::{ConnectorFilter, ConnectorPage, LastRun, StoredConnector};
 use crate::service::{Change, ConnectorChange, NewConnector, Service, TestReply};
 use crate::status::Status;

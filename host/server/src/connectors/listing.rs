@@ -265,7 +265,9 @@ impl Catalogue {
         const WANTED: &str = "FROM definitions d JOIN connectors c ON c.id = d.connector JOIN tenants t ON t.id = c.tenant
              WHERE (?1 IS NULL OR t.id = ?1) AND (?2 IS NULL OR t.id = ?2 OR t.name = ?2)
                  AND (?3 IS NULL OR instr(c.name, ?3) > 0)";
-        let asked = ORDERS.iter().find(|(field, _)| Some(*field) == window.field);
+        let asked = ORDERS
+            .iter()
+            .find(|(field, _)| Some(*field) == window.field);
         let (_, order) = asked.unwrap_or(&ORDERS[0]);
         let direction = if window.downwards { "DESC" } else { "ASC" };
         let now = loaded(self.now_ms());
