@@ -91,7 +91,7 @@ impl Principal {
             Right::Administer => {
                 format!("only a root user may {deed}; ask an administrator")
             }
-            Right::Change | Right::Read => {
+            Right::Change => {
                 format!("a {} user may not {deed}; ask an administrator", self.role)
             }
         }))

@@ -6,6 +6,7 @@ use super::problem::Problem;
 use crate::access::{Principal, Right};
 use crate::connectors::event::Event;
 use crate::connectors::listing::{LastRun, StoredConnector};
+use crate::schedule::Progress;
 use crate::service::{Change, ConnectorChange, NewConnector, Service, TestReply};
 use crate::status::Status;
 use axum::extract::State;
@@ -67,6 +68,8 @@ pub(crate) struct ConnectorDocument {
     pub(crate) due: Option<u64>,
     /// The run that began last.
     pub(crate) last_run: Option<LastRun>,
+    /// How far the run under way is; null if there is none.
+    pub(crate) progress: Option<Progress>,
 }
 
 /// How things stand with a connector.
@@ -162,6 +165,7 @@ fn of(
 ) -> ConnectorDocument {
     let directory = service.plugins.current();
     let plugin: Option<&Arc<Plugin>> = directory.find(&connector.kind);
+    let progress = service.schedule.current(&connector.id);
     ConnectorDocument {
         category: plugin.map(|plugin| plugin.manifest.category.clone()),
         id: connector.id,
@@ -188,6 +192,7 @@ fn of(
         profiles: connector.profiles,
         due: connector.due,
         last_run: connector.last_run,
+        progress,
     }
 }
 
