@@ -9,7 +9,7 @@ use super::error::AccessError;
 use argon2::{
     Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -35,6 +35,13 @@ const LONGEST: usize = 1024;
 #[serde(from = "String")]
 #[schema(value_type = String, format = Password)]
 pub(crate) struct Password(Zeroizing<String>);
+
+/// Only in a request: no answer has one.
+impl Serialize for Password {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
 
 impl From<String> for Password {
     fn from(text: String) -> Self {

@@ -3,7 +3,7 @@
 use super::extract::{Json, Name, Query};
 use super::page::{ListQuery, Page};
 use super::problem::Problem;
-use crate::access::{AccessState, Principal, Refused, Role, tokens};
+use crate::access::{AccessError, AccessState, Principal, Refused, Role, tokens};
 use crate::connectors::token::Token;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse as _, Response};
@@ -26,29 +26,33 @@ pub(crate) struct TokenList {
 }
 
 /// A token that is to be made.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
     /// 1 to 64 characters: ASCII letters, digits, blanks inside, `-`, `_` and `.`.
-    name: String,
+    pub(crate) name: String,
     /// Not more than one's own.
-    role: Role,
+    pub(crate) role: Role,
     /// The tenant's name; left out: one's own. `root` has none, `read-only` without one reads all tenants.
     #[serde(default)]
-    tenant: Option<String>,
+    pub(crate) tenant: Option<String>,
     /// After so many days it is refused; left out: never.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 3653)]
-    expires_days: Option<u32>,
+    pub(crate) expires_days: Option<u32>,
+    /// The same in seconds, instead of days.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 315619200)]
+    pub(crate) expires_seconds: Option<u64>,
 }
 
 /// A token that was just made.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct MadeToken {
     #[serde(flatten)]
-    about: Token,
+    pub(crate) about: Token,
     /// The token itself. It is shown this once and kept nowhere.
-    token: String,
+    pub(crate) token: String,
 }
 
 /// The routes, behind [`crate::access::layer`].
@@ -117,13 +121,22 @@ pub(crate) async fn add_token(
     principal: Principal,
     Json(new): Json<NewToken>,
 ) -> Result<Response, Refused> {
+    let lifetime = match (new.expires_days, new.expires_seconds) {
+        (Some(_), Some(_)) => {
+            return Err(AccessError::Invalid {
+                key: "expires_seconds",
+                message: "says the same as expires_days; leave one of them out".into(),
+            }
+            .into());
+        }
+        (Some(days), None) => Some(u64::from(days) * DAY),
+        (None, seconds) => seconds,
+    };
     let wanted = tokens::Wanted {
         name: new.name,
         role: new.role,
         tenant: new.tenant,
-        lifetime: new
-            .expires_days
-            .map(|days| Duration::from_secs(u64::from(days) * DAY)),
+        lifetime: lifetime.map(Duration::from_secs),
     };
     let now = access.clock.now_ms();
     let made = tokens::add(&access.catalogue, &principal, wanted, now).await?;

@@ -21,43 +21,47 @@ pub(crate) struct UserList {
 }
 
 /// A user that is to be made.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
     /// 1 to 64 characters: ASCII letters, digits, blanks inside, `-`, `_` and `.`.
-    name: String,
+    pub(crate) name: String,
     /// 12 to 1024 characters of any kind.
-    password: Password,
-    role: Role,
+    pub(crate) password: Password,
+    pub(crate) role: Role,
     /// The tenant's name; `tenant-admin` needs one, `root` has none, `read-only` without one reads all tenants.
     #[serde(default)]
-    tenant: Option<String>,
+    pub(crate) tenant: Option<String>,
 }
 
 /// What of a user is to be another; what is left out stays.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserEdit {
-    #[serde(default)]
-    role: Option<Role>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) role: Option<Role>,
     /// The tenant's name, or null for all tenants.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<String>)]
-    tenant: Option<Option<String>>,
+    pub(crate) tenant: Option<Option<String>>,
     /// Whether the user may sign in.
-    #[serde(default)]
-    active: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) active: Option<bool>,
 }
 
 /// Another password.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPassword {
     /// The present one: needed to change one's own.
     #[serde(default)]
-    current_password: Option<Password>,
+    pub(crate) current_password: Option<Password>,
     /// 12 to 1024 characters of any kind.
-    password: Password,
+    pub(crate) password: Password,
 }
 
 /// A key that is there, null included.

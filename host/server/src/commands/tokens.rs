@@ -6,8 +6,8 @@ use crate::arguments::{Global, TokensCommand};
 use crate::connectors::Catalogue;
 use crate::connectors::token::Token;
 use crate::failure::Failure;
+use crate::keeper::Keeper;
 use crate::{figures, host, table};
-use connector_runtime::Clock;
 use serde::Serialize;
 
 /// The JSON result: the tokens as they are afterwards.
@@ -34,7 +34,7 @@ pub(crate) async fn run(global: &Global, command: &TokensCommand) -> Result<Answ
         };
         return Ok(answer(describe(&tokens), &tokens, None));
     }
-    let catalogue = Catalogue::open(&directory)?;
+    let keeper = Keeper::open(global)?;
     let (text, secret) = match command {
         TokensCommand::List => (String::new(), None),
         TokensCommand::Add(add) => {
@@ -44,8 +44,7 @@ pub(crate) async fn run(global: &Global, command: &TokensCommand) -> Result<Answ
                 tenant: add.tenant.clone(),
                 lifetime: add.expires,
             };
-            let now = Clock::system().now_ms();
-            let made = tokens::add(&catalogue, &owner, wanted, now).await?;
+            let made = keeper.add_token(wanted).await?;
             let text = format!(
                 "{}\nThis is token {}; keep it safe, it is not shown again. Programs send it as `authorization: Bearer TOKEN`.",
                 *made.secret, made.token.name
@@ -53,7 +52,7 @@ pub(crate) async fn run(global: &Global, command: &TokensCommand) -> Result<Answ
             (text, Some(made.secret))
         }
         TokensCommand::Delete { name } => {
-            let token = tokens::delete(&catalogue, &owner, name).await?;
+            let token = keeper.delete_token(name).await?;
             let text = format!(
                 "token {} ({}) was deleted; it is refused from now on",
                 token.name, token.id
@@ -62,7 +61,11 @@ pub(crate) async fn run(global: &Global, command: &TokensCommand) -> Result<Answ
         }
     };
     let secret = secret.as_ref().map(|secret| secret.as_str());
-    Ok(answer(text, &tokens::list(&catalogue, &owner)?, secret))
+    Ok(answer(
+        text,
+        &tokens::list(keeper.catalogue(), &owner)?,
+        secret,
+    ))
 }
 
 fn answer(text: String, tokens: &[Token], token: Option<&str>) -> Answer {

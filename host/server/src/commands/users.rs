@@ -1,6 +1,6 @@
 //! `users ...`: who may sign in.
 
-use crate::access::{Password, Passwords, Principal, users};
+use crate::access::{Password, Principal, users};
 use crate::answer::Answer;
 use crate::arguments::{AddUser, EditUser, Global, PasswordSource, UsersCommand};
 use crate::commands::question;
@@ -8,6 +8,7 @@ use crate::connectors::Catalogue;
 use crate::connectors::user::{User, UserChange};
 use crate::definition;
 use crate::failure::{Failure, Mistake};
+use crate::keeper::Keeper;
 use crate::{figures, host, table};
 use serde::Serialize;
 
@@ -38,7 +39,7 @@ pub(crate) async fn run(global: &Global, command: &UsersCommand) -> Result<Answe
         | UsersCommand::Password { name, source } => Some(password(global, name, source)?),
         _ => None,
     };
-    let (catalogue, passwords) = (Catalogue::open(&directory)?, Passwords::default());
+    let keeper = Keeper::open(global)?;
     let text = match (command, password) {
         (UsersCommand::Add(add), Some(password)) => {
             let new = users::New {
@@ -47,15 +48,15 @@ pub(crate) async fn run(global: &Global, command: &UsersCommand) -> Result<Answe
                 role: add.role,
                 tenant: add.tenant.as_deref(),
             };
-            let user = users::add(&catalogue, &passwords, &owner, new).await?;
+            let user = keeper.add_user(new).await?;
             format!("user {} was made, and is {}", user.name, role(&user))
         }
         (UsersCommand::Password { name, .. }, Some(password)) => {
-            users::set_password(&catalogue, &passwords, &owner, name, &password).await?;
+            keeper.set_password(name, &password).await?;
             format!("user {name} has another password; sessions of {name} have ended")
         }
         (UsersCommand::Edit(edit), _) => {
-            let user = users::edit(&catalogue, &owner, &edit.name, change(edit)).await?;
+            let user = keeper.edit_user(&edit.name, change(edit)).await?;
             let active = if user.active {
                 ""
             } else {
@@ -64,14 +65,14 @@ pub(crate) async fn run(global: &Global, command: &UsersCommand) -> Result<Answe
             format!("user {} is {}{active}", user.name, role(&user))
         }
         (UsersCommand::Delete { name }, _) => {
-            users::delete(&catalogue, &owner, name).await?;
+            keeper.delete_user(name).await?;
             format!("user {name} was deleted")
         }
         (UsersCommand::List | UsersCommand::Add(_) | UsersCommand::Password { .. }, _) => {
             String::new()
         }
     };
-    Ok(answer(text, &users::list(&catalogue, &owner)?))
+    Ok(answer(text, &users::list(keeper.catalogue(), &owner)?))
 }
 
 fn change(edit: &EditUser) -> UserChange {

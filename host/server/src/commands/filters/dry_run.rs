@@ -14,12 +14,13 @@ use connector_runtime::journal::JournalError;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
+use utoipa::ToSchema;
 
 /// Samples that are shown.
 const SAMPLES: usize = 5;
 
 /// The JSON result.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
 pub(crate) struct Tried {
     filter: String,
     /// Records that were looked at.
