@@ -54,6 +54,8 @@ pub struct Batch {
 #[derive(Debug, Default)]
 pub(crate) struct Options {
     pub(crate) full: bool,
+    /// With `full`: nothing older is wanted again.
+    pub(crate) since_ms: Option<u64>,
     pub(crate) skip: HashSet<String>,
 }
 
@@ -82,6 +84,7 @@ impl Options {
                 .get("full")
                 .and_then(serde_json::Value::as_bool)
                 .unwrap_or(false),
+            since_ms: map.get("since_ms").and_then(serde_json::Value::as_u64),
             skip: skip
                 .map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned))
                 .collect(),

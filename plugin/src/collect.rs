@@ -18,7 +18,7 @@ use crate::report::Report;
 use crate::request::Endpoint;
 use crate::settings::Settings;
 use crate::verdict;
-use crate::walk::{Session, no_start};
+use crate::walk::{Again, Session, no_start};
 
 /// Collects one batch. `session` is what an earlier call left; `begun` says whether this instance is in
 /// the middle of a walk, so that a full walk which is asked for with every call begins once.
@@ -52,10 +52,12 @@ pub(crate) fn batch<E: Environment>(
         first_page: true,
         options,
     };
-    let full = state.options.full && !*begun;
+    let again = (state.options.full && !*begun).then_some(Again {
+        since_ms: state.options.since_ms,
+    });
     // Taken out, so that a failure on the way leaves nothing behind that no longer fits the host's cursor.
     let kept = slot.take().filter(|session| {
-        session.expected.is_some() && session.expected == request.cursor && !full
+        session.expected.is_some() && session.expected == request.cursor && again.is_none()
     });
     let mut session = match kept {
         Some(mut session) => {
@@ -68,11 +70,11 @@ pub(crate) fn batch<E: Environment>(
             settings,
             endpoint,
             request.cursor.as_deref(),
-            full,
+            again,
             &mut state.report,
         )?,
     };
-    session.begin_walk(settings, full, environment.now_ms());
+    session.begin_walk(settings, again, environment.now_ms());
     state.from = session.place();
     // A page that is still open was asked for before this call.
     state.first_page = session.page.is_none();

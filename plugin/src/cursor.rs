@@ -63,7 +63,7 @@ fn is_zero(number: &u32) -> bool {
 pub(crate) enum WalkKind {
     /// Everything, or what the look-back covers.
     Full,
-    /// What was processed since the watermark.
+    /// What was processed since the watermark, or since an earlier moment that was asked for.
     Increment,
 }
 

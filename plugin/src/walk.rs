@@ -26,6 +26,13 @@ const NO_DATETIME: &str =
     "The first answer carries no readable time, so the watermark will stay where it is.";
 const WARNING_UNUSABLE: &str = "Qualys said that there are more hosts, and not where to go on; the walk went on behind the last host that was read.";
 
+/// A walk that is to begin anew.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Again {
+    /// Only what was processed since, as far as older things have been listed before.
+    pub(crate) since_ms: Option<u64>,
+}
+
 /// A host that is being read.
 pub(crate) struct HostState {
     pub(crate) record: HostRecord,
@@ -73,7 +80,7 @@ impl<B: Body> Session<B> {
         settings: &Settings,
         endpoint: Endpoint,
         stored: Option<&str>,
-        full: bool,
+        again: Option<Again>,
         report: &mut Report,
     ) -> Result<Self, Fault> {
         let fresh = || Cursor::new(endpoint.content_type(), &settings.fingerprint);
@@ -99,9 +106,18 @@ impl<B: Body> Session<B> {
                 "The settings that select or shape data changed, so this run reads everything again.",
             );
         }
-        if full {
+        if let Some(again) = again {
             cursor.walk = None;
-            report.notice("full-walk", "This run reads everything again, as asked.");
+            match again.since_ms.filter(|_| cursor.watermark.is_some()) {
+                Some(since) => report.notice(
+                    "since",
+                    format!(
+                        "This run reads again what was processed since {}, as asked.",
+                        timestamp::format(since)
+                    ),
+                ),
+                None => report.notice("full-walk", "This run reads everything again, as asked."),
+            }
         }
         Ok(Self {
             memory: Memory::new(endpoint, &settings.fingerprint),
@@ -116,27 +132,32 @@ impl<B: Body> Session<B> {
         })
     }
 
-    pub(crate) fn begin_walk(&mut self, settings: &Settings, full: bool, now_ms: u64) {
+    pub(crate) fn begin_walk(&mut self, settings: &Settings, again: Option<Again>, now_ms: u64) {
         if self.cursor.walk.is_some() {
             return;
         }
         const DAY_MS: u64 = 24 * 3600 * 1000;
+        let look_back = (settings.lookback_days > 0)
+            .then(|| now_ms.saturating_sub(settings.lookback_days * DAY_MS));
         let watermark = self
             .cursor
             .watermark
             .as_deref()
-            .filter(|_| !full)
-            .and_then(timestamp::parse);
-        let (kind, after) = match watermark {
-            Some(mark) => (
+            .and_then(timestamp::parse)
+            .map(|mark| mark.saturating_sub(settings.overlap_minutes * 60_000));
+        let (kind, after) = match (watermark, again) {
+            (Some(mark), None) => (WalkKind::Increment, Some(mark)),
+            // Never later than the watermark: what lies between was not listed yet.
+            (
+                Some(mark),
+                Some(Again {
+                    since_ms: Some(since),
+                }),
+            ) => (
                 WalkKind::Increment,
-                Some(mark.saturating_sub(settings.overlap_minutes * 60_000)),
+                Some(since.max(look_back.unwrap_or(0)).min(mark)),
             ),
-            None if settings.lookback_days > 0 => (
-                WalkKind::Full,
-                Some(now_ms.saturating_sub(settings.lookback_days * DAY_MS)),
-            ),
-            None => (WalkKind::Full, None),
+            _ => (WalkKind::Full, look_back),
         };
         self.cursor.walk = Some(Walk {
             kind,

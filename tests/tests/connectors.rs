@@ -206,14 +206,22 @@ fn a_connector_lives_on_the_command_line_and_its_secret_stays_inside() {
     assert!(shown.contains("Assets listed 1"), "{shown}");
     let listed = desk.run(&["connectors", "list"]).out;
     assert!(
-        listed.contains("acme/scanner-1") && listed.contains("done"),
+        listed.contains("acme/scanner-1") && listed.contains("active   healthy  done"),
         "{listed}"
+    );
+    let listed = desk.done(&["connectors", "list"]);
+    let status = &listed["connectors"][0]["status"];
+    assert_eq!(
+        (&status["state"], &status["code"]),
+        (&"healthy".into(), &0.into())
     );
     let shown = desk.run(&["connectors", "show", "scanner-1"]).out;
     assert!(shown.contains("settings.token is kept, sealed"), "{shown}");
 
     let off = desk.done(&["connectors", "deactivate", "scanner-1"]);
     assert_eq!(off["connector"]["active"], false);
+    let shown = desk.run(&["connectors", "show", "scanner-1"]).out;
+    assert!(shown.contains("inactive (code 11), since "), "{shown}");
     let refused = desk.json(&["connectors", "run", "scanner-1"]);
     assert_eq!(
         (refused.code, refused.refusal().0.as_str()),

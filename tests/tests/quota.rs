@@ -69,6 +69,42 @@ async fn the_wait_that_a_409_names_is_obeyed_to_the_second() {
 }
 
 #[tokio::test]
+async fn a_run_of_a_schedule_ends_at_a_long_wait_and_says_when_to_go_on() {
+    let half_a_minute = Duration::from_secs(30);
+    let vendor =
+        vendor("--switch rate-409=725,at=hld,times=1 --switch rate-409=20,at=hld,after=1,times=1");
+    let mut bench = open(&vendor, json!({})).await;
+    bench.options.patience = half_a_minute;
+    let ledger = collect(&mut bench).await;
+    assert_eq!(ledger.outcome, RunOutcome::Postponed, "{}", ledger.reason);
+    assert!(
+        ledger.reason.contains("more than 30 s at a time"),
+        "{}",
+        ledger.reason
+    );
+    let refused = calls(&vendor, "hld")[0].started;
+    let from = vendor.clock.now_ms()
+        - u64::try_from((vendor.clock.elapsed() - refused).as_millis()).unwrap();
+    assert_eq!(ledger.resume_at, Some(from + 725_000));
+    assert!(seconds(&bench).is_empty(), "nothing was waited out");
+    vendor.clock.advance(Duration::from_secs(725));
+    let ledger = collect(&mut bench).await;
+    done(&ledger);
+    assert_eq!(seconds(&bench), [20], "a short wait is waited out");
+    everything_arrived(&vendor, &bench);
+}
+
+#[tokio::test]
+async fn the_pauses_between_attempts_are_no_longer_than_a_run_waits_at_a_time() {
+    let vendor = vendor("--switch html-503,at=hld,times=9");
+    let mut bench = open(&vendor, json!({})).await;
+    bench.options.patience = Duration::from_secs(30);
+    let ledger = collect(&mut bench).await;
+    done(&ledger);
+    assert_eq!(seconds(&bench), [1, 2, 4, 8, 16, 30, 30, 30, 30]);
+}
+
+#[tokio::test]
 async fn the_wait_is_found_in_the_body_when_the_header_is_missing() {
     refused_once(
         "--switch rate-409=300,at=hld,times=1 --switch omit-to-wait,at=hld",

@@ -28,6 +28,7 @@ use crate::sandbox::{Check, Fault, NoCache, Usage};
 use collection::Collection;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tracing::{Instrument as _, field, info_span};
 
 /// How a run is to be made.
 #[derive(Clone, Debug)]
@@ -80,6 +81,33 @@ pub enum RunError {
 /// # Errors
 /// If the connector cannot start or the journal fails; whatever the vendor answers is in the ledger.
 pub async fn collect(
+    connector: &Connector,
+    journal: &Journal,
+    options: &RunOptions,
+    observer: Arc<dyn Observer>,
+) -> Result<Ledger, RunError> {
+    let Identity {
+        tenant, name, kind, ..
+    } = connector.identity();
+    let span = info_span!(
+        "run",
+        tenant,
+        connector = name,
+        r#type = kind,
+        outcome = field::Empty,
+        records = field::Empty
+    );
+    let result = run(connector, journal, options, observer)
+        .instrument(span.clone())
+        .await;
+    if let Ok(ledger) = &result {
+        span.record("outcome", ledger.outcome.as_str());
+        span.record("records", ledger.records);
+    }
+    result
+}
+
+async fn run(
     connector: &Connector,
     journal: &Journal,
     options: &RunOptions,

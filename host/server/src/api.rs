@@ -8,9 +8,11 @@
 //! caller may not see answers as if it did not exist; unknown keys are refused; every mistake has one shape ([`problem`]);
 //! every list has `total`, pages and an order. The OpenAPI document is made from the handlers themselves.
 
+pub(crate) mod alerts;
 pub(crate) mod connectors;
 pub(crate) mod extract;
 pub(crate) mod filters;
+pub(crate) mod metrics;
 pub(crate) mod page;
 pub(crate) mod places;
 pub(crate) mod plugins;
@@ -45,6 +47,7 @@ const LARGEST_BODY: usize = 1 << 20;
 pub(crate) struct ApiState {
     pub(crate) service: Arc<Service>,
     pub(crate) access: AccessState,
+    pub(crate) readable: metrics::Readable,
 }
 
 impl FromRef<ApiState> for AccessState {
@@ -84,6 +87,7 @@ fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(connectors::test_unsaved))
         .routes(routes!(connectors::test))
         .routes(routes!(runs::run, runs::stop))
+        .routes(routes!(runs::recollect))
         .routes(routes!(connectors::events))
         .routes(routes!(runs::of_connector))
         .routes(routes!(filters::attach, filters::detach))
@@ -104,12 +108,12 @@ fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(plugins::rotate))
         .routes(routes!(runs::list))
         .routes(routes!(runs::get))
-        .routes(routes!(runs::status));
-    OpenApiRouter::new()
-        .nest(ROOT, own)
+        .routes(routes!(runs::status))
+        .routes(routes!(alerts::list))
         .merge(session::routes())
         .merge(users::routes())
-        .merge(tokens::routes())
+        .merge(tokens::routes());
+    OpenApiRouter::new().nest(ROOT, own)
 }
 
 /// The OpenAPI document.
@@ -154,6 +158,7 @@ pub(crate) fn router(state: ApiState) -> Router {
     Router::new()
         .route("/healthz", get(|| async { (StatusCode::OK, "ok\n") }))
         .merge(page)
+        .merge(metrics::routes(state.clone()))
         .merge(guarded.with_state(state))
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))

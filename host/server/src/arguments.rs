@@ -7,8 +7,8 @@ mod catalogue;
 
 pub(crate) use access::{AddUser, EditUser, PasswordSource, TokensCommand, UsersCommand};
 pub(crate) use catalogue::{
-    ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand, RunNamed,
-    RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
+    AlertsCommand, ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand,
+    Recollect, RunNamed, RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
 };
 
 use crate::figures;
@@ -23,6 +23,8 @@ use std::time::Duration;
 
 /// The variable that sets the log's level.
 pub(crate) const LOG_VARIABLE: &str = "CONNECTOR_HOST_LOG";
+/// The variable that sets the log's format.
+const LOG_FORMAT_VARIABLE: &str = "CONNECTOR_HOST_LOG_FORMAT";
 /// So many digits of a SHA-256 `plugins list` shows; with fewer, another file could be made to fit.
 const SHORTEST_DIGEST: usize = 12;
 /// Longer than anybody means.
@@ -61,9 +63,21 @@ pub(crate) struct Global {
     /// `info,connector_runtime=debug` [default: warn]
     #[arg(long, global = true, value_name = "LEVEL", env = LOG_VARIABLE)]
     pub(crate) log: Option<String>,
+    /// How it is logged: lines for people, or one JSON object a line
+    #[arg(long, global = true, value_name = "FORMAT", env = LOG_FORMAT_VARIABLE, default_value = "text")]
+    pub(crate) log_format: LogFormat,
     /// How this very program is started to compile plugins; without it they are compiled in this process.
     #[arg(skip)]
     pub(crate) compiler: Option<Compiler>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 impl Global {
@@ -76,6 +90,7 @@ impl Global {
             json: false,
             insecure_loopback: false,
             log: None,
+            log_format: LogFormat::Text,
             compiler: None,
         }
     }
@@ -88,14 +103,19 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Plugins(PluginsCommand),
     /// Check a connector's credentials and connectivity; nothing is stored
+    #[command(after_help = "Example:\n  connector-host test scanner.toml")]
     Test {
         /// The connector's definition
         #[arg(value_name = "CONNECTOR.toml")]
         definition: PathBuf,
     },
     /// Keep a definition in the catalogue, and collect every chosen content type of it once
+    #[command(
+        after_help = "Examples:\n  connector-host collect scanner.toml\n  connector-host collect scanner.toml --full --max-wait 1h"
+    )]
     Collect(Collect),
     /// Write the records of one index to standard output, one JSON object a line
+    #[command(after_help = "Example:\n  connector-host export --index scans")]
     Export {
         /// The index
         #[arg(long)]
@@ -133,6 +153,42 @@ pub(crate) enum Command {
     /// What programs come in with
     #[command(subcommand)]
     Tokens(TokensCommand),
+    /// What is wrong with connectors, and what was
+    #[command(subcommand)]
+    Alerts(AlertsCommand),
+    /// Copy what must not be lost to a new folder, also while connectors collect
+    #[command(
+        after_help = "Examples:\n  connector-host backup /var/backups/connector-host-monday\n  connector-host backup /media/safe/everything --with-key"
+    )]
+    Backup(Backup),
+    /// Make a data directory of a backup
+    #[command(
+        after_help = "Examples:\n  connector-host restore /var/backups/connector-host-monday --data-dir /var/lib/connector-host\n  connector-host restore /var/backups/connector-host-monday --replace"
+    )]
+    Restore(Restore),
+    /// Check the data directory, clock, disk, plugins, key and certificates; nothing is sent or changed
+    #[command(
+        after_help = "Examples:\n  connector-host doctor\n  connector-host doctor --json\n\nIt ends with 1 if there is a problem."
+    )]
+    Doctor,
+    /// Print what a shell needs to complete commands
+    #[command(
+        after_help = "Examples:\n  connector-host completions bash > /etc/bash_completion.d/connector-host\n  connector-host completions fish > ~/.config/fish/completions/connector-host.fish"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Command {
+    /// Whether it makes runs, of which there may be traces.
+    pub(crate) fn collects(&self) -> bool {
+        matches!(
+            self,
+            Self::Collect(_) | Self::Connectors(ConnectorsCommand::Run(_)) | Self::Serve(_)
+        )
+    }
 }
 
 /// Where to serve.
@@ -152,16 +208,42 @@ pub(crate) struct Serve {
     pub(crate) behind_proxy: bool,
 }
 
+/// What to copy, and where to.
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// A folder that is not there yet
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
+    /// Copy the key of the secrets, too: whoever can read the backup has them then
+    #[arg(long)]
+    pub(crate) with_key: bool,
+}
+
+/// What to restore.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The folder that `backup` has made
+    #[arg(value_name = "BACKUP")]
+    pub(crate) backup: PathBuf,
+    /// Put aside what the data directory has; it is kept there, in before-restore-TIME
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
 /// What to show of plugins.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginsCommand {
     /// List the files of the plugin directory, each with its verdict
+    #[command(
+        after_help = "Examples:\n  connector-host plugins list\n  connector-host plugins list --recheck --json"
+    )]
     List {
         /// Look again at files that were refused before, instead of saying what was noted then
         #[arg(long)]
         recheck: bool,
     },
     /// Show what one plugin says about itself and what it asks for
+    #[command(after_help = "Example:\n  connector-host plugins inspect acme_scanner.wasm")]
     Inspect {
         /// The component
         #[arg(value_name = "FILE.wasm")]
@@ -170,6 +252,9 @@ pub(crate) enum PluginsCommand {
     /// Let the process that serves take up plugins that have come, changed or gone
     Reload,
     /// Accept what a plugin asks for now, so that its connectors run again
+    #[command(
+        after_help = "Example:\n  connector-host plugins accept acme-scanner --sha256 cc6379900c72"
+    )]
     Accept {
         /// The plugin's id, as `plugins list` shows it under TYPE
         #[arg(value_name = "NAME")]
@@ -368,6 +453,68 @@ mod tests {
             "{sentence}"
         );
         assert!(read("connector-host export").is_err());
+    }
+
+    /// The words of a line as a shell would find them, up to a redirection.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quote = None;
+        for letter in line.chars() {
+            match quote {
+                Some(mark) if letter == mark => quote = None,
+                Some(_) => words.last_mut().unwrap().push(letter),
+                None if letter == '\'' || letter == '"' => quote = Some(letter),
+                None if letter == ' ' => words.push(String::new()),
+                None if letter == '>' => break,
+                None => words.last_mut().unwrap().push(letter),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    fn check_examples(command: &clap::Command, path: &str, without: &mut Vec<String>) {
+        let path = format!("{path}{} ", command.get_name());
+        let mut below = command.get_subcommands().peekable();
+        if below.peek().is_some() {
+            below.for_each(|command| check_examples(command, &path, without));
+            return;
+        }
+        let help = command.get_after_help().map(ToString::to_string);
+        let help = help.unwrap_or_default();
+        let examples = help.lines().map(str::trim);
+        let examples = examples.filter(|line| line.starts_with(path.trim_end()));
+        let mut count = 0;
+        for example in examples {
+            count += 1;
+            let raw: Vec<OsString> = words(example).into_iter().map(Into::into).collect();
+            if let Err(refused) = Arguments::read(&raw) {
+                panic!("{example}: {}", refused.sentence());
+            }
+        }
+        if count == 0 {
+            without.push(path);
+        }
+    }
+
+    #[test]
+    fn every_command_has_an_example_that_it_understands() {
+        let mut without = Vec::new();
+        let command = <Arguments as clap::CommandFactory>::command();
+        check_examples(&command, "", &mut without);
+        assert!(without.is_empty(), "no example: {without:?}");
+    }
+
+    #[test]
+    fn every_shell_gets_completions_that_know_the_commands() {
+        for shell in <clap_complete::Shell as clap::ValueEnum>::value_variants() {
+            let answer = crate::commands::completions::run(*shell).ok().unwrap();
+            for word in ["connector-host", "connectors", "recollect", "--data-dir"] {
+                // PowerShell and elvish write an option as two words.
+                let word = word.trim_start_matches("--");
+                assert!(answer.text.contains(word), "{shell}: {word}");
+            }
+        }
     }
 
     #[test]

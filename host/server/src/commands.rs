@@ -1,8 +1,12 @@
 //! The commands: each turns checked arguments into work and the work into an answer.
 
+pub(crate) mod alerts;
+pub(crate) mod backup;
 pub(crate) mod collect;
+pub(crate) mod completions;
 pub(crate) mod connectors;
 pub(crate) mod devices;
+pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod filters;
 pub(crate) mod plugins;

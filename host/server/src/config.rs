@@ -1,13 +1,17 @@
 //! The host's configuration, `host.toml`: where plugins lie and whose are taken, what a plugin may spend, what the network
-//! may reach, which device this is and how it runs its connectors.
+//! may reach, which device this is and how it runs its connectors, who is told of alerts, and where traces go.
 //!
 //! Everything has a default, so the file need not exist. An unknown key is a mistake, not a wish; all mistakes are reported
 //! at once. Relative paths start at the file's own directory.
 
+pub(crate) mod alerts;
 mod network;
 mod schedule;
+pub(crate) mod telemetry;
 
+pub(crate) use alerts::Alerts;
 pub(crate) use network::Network;
+pub(crate) use telemetry::Telemetry;
 
 use crate::document::{self, Section};
 use crate::failure::{Failure, Mistake};
@@ -20,12 +24,14 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// What may stand outside every table.
-const TOP: [&str; 7] = [
+const TOP: [&str; 9] = [
     "plugin_directory",
     "plugin_public_key",
     "plugins",
     "limits",
     "network",
+    "alerts",
+    "telemetry",
     "device",
     "schedule",
 ];
@@ -41,6 +47,10 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// Which device this host is, and how it runs its connectors.
     pub(crate) schedule: ScheduleOptions,
+    /// When and whom to tell that something is wrong.
+    pub(crate) alerts: Alerts,
+    /// Where traces go.
+    pub(crate) telemetry: Telemetry,
     everyone: Network,
     connectors: BTreeMap<String, Network>,
 }
@@ -81,6 +91,12 @@ impl Config {
             if let Some(connectors) = section.section("connectors", &mut mistakes) {
                 config.connectors = network::check_connectors(&connectors, &mut mistakes);
             }
+        }
+        if let Some(section) = top.section("alerts", &mut mistakes) {
+            config.alerts = Alerts::check(&section, &mut mistakes);
+        }
+        if let Some(section) = top.section("telemetry", &mut mistakes) {
+            config.telemetry = Telemetry::check(&section, &mut mistakes);
         }
         if mistakes.is_empty() {
             Ok(config)
@@ -236,7 +252,7 @@ mod tests {
         assert_eq!(mistakes.len(), 4, "{mistakes:?}");
         assert_eq!(
             mistakes[0],
-            "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network, device, schedule"
+            "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network, device, schedule, alerts, telemetry"
         );
         assert!(mistakes[1].contains("limits.memory: ") && mistakes[1].contains("memory_mib"));
         assert!(mistakes[2].contains("network.proxies: "));

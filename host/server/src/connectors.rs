@@ -7,7 +7,8 @@
 //!  (the journal's, with their ids)   ├ profile_members ─ profiles
 //!                                    ├ connector_filters ─ filters
 //!                                    ├ run_on ─ devices            events, deletions
-//!                                    └ statuses
+//!                                    ├ statuses
+//!                                    └ alerts ─ deliveries
 //! users ─ sessions, tokens
 //! ```
 //!
@@ -17,6 +18,7 @@
 //!
 //! Never here: what a setting means (the plugin's and the schema's business), or a question to a person.
 
+pub(crate) mod alert;
 pub(crate) mod definition;
 pub(crate) mod device;
 pub(crate) mod difference;
@@ -26,6 +28,7 @@ pub(crate) mod filter;
 pub(crate) mod key;
 pub(crate) mod listing;
 pub(crate) mod profile;
+mod recollection;
 pub(crate) mod run;
 pub(crate) mod schedule;
 pub(crate) mod schema;

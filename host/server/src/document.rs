@@ -152,6 +152,40 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The whole number at a key, if the key is there.
+    pub(crate) fn whole(
+        &self,
+        key: &str,
+        least: u64,
+        most: u64,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<u64> {
+        let value = self.table.get(key)?;
+        let whole = value
+            .as_integer()
+            .and_then(|number| u64::try_from(number).ok());
+        let whole = whole.filter(|number| (least..=most).contains(number));
+        if whole.is_none() {
+            let message = format!("must be a whole number from {least} to {most}");
+            mistakes.push(self.mistake(key, message));
+        }
+        whole
+    }
+
+    /// The list of texts at a key, if the key is there.
+    pub(crate) fn texts(&self, key: &str, mistakes: &mut Vec<Mistake>) -> Option<Vec<String>> {
+        let value = self.table.get(key)?;
+        let texts = value.as_array().and_then(|list| {
+            let texts = list.iter().map(|entry| entry.as_str().map(str::to_owned));
+            texts.collect::<Option<Vec<_>>>()
+        });
+        if texts.is_none() {
+            let message = "must be a list of texts in quotes, like [\"a\", \"b\"]";
+            mistakes.push(self.mistake(key, message));
+        }
+        texts
+    }
+
     /// The table at a key, if the key is there.
     pub(crate) fn section(&self, key: &str, mistakes: &mut Vec<Mistake>) -> Option<Section<'a>> {
         match self.table.get(key)? {

@@ -2,6 +2,7 @@
 
 use crate::access::AccessError;
 use crate::api::problem::Problem;
+use crate::backup::error::BackupError;
 use crate::connectors::error::CatalogueError;
 use connector_runtime::egress::NetworkError;
 use connector_runtime::journal::JournalError;
@@ -137,6 +138,9 @@ pub(crate) enum Failure {
         /// `1,000 records`.
         records: String,
     },
+    /// A backup was not taken or not restored.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// No threads.
     #[error("the host's threads cannot start: {0}. Look at the limits of this user and machine.")]
     Threads(io::Error),
@@ -169,6 +173,7 @@ impl Failure {
             | Self::Inactive { .. }
             | Self::Serving(_)
             | Self::Access(_)
+            | Self::Backup(_)
             | Self::Journal(_) => 2,
             Self::Answered(problem) => match problem.code.as_str() {
                 "plugin-fault" | "plugin-refused" | "held-back" | "set-aside" | "run" | "busy"
@@ -203,6 +208,7 @@ impl Failure {
             Self::NotOwner { .. } => "not-owner",
             Self::Network(_) => "network",
             Self::Catalogue(error) => error.code(),
+            Self::Backup(error) => error.code(),
             Self::Inactive { .. } => "inactive",
             Self::Export {
                 source: JournalError::Output(_),

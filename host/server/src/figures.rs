@@ -15,6 +15,62 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "not a duration; write it like 90s, 15m or 2h".into())
 }
 
+/// The moment from which on something is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// So long before now.
+    Ago(Duration),
+    /// In milliseconds since 1970.
+    At(u64),
+}
+
+impl Since {
+    /// In milliseconds since 1970, if it lies before `now_ms`.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    pub(crate) fn before(self, now_ms: u64) -> Result<u64, String> {
+        match self {
+            Self::Ago(time) => {
+                let ago = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                Ok(now_ms.saturating_sub(ago))
+            }
+            Self::At(moment_ms) if moment_ms <= now_ms => Ok(moment_ms),
+            Self::At(moment_ms) => Err(format!(
+                "--since {} lies ahead: name a moment before {}",
+                moment(moment_ms),
+                moment(now_ms)
+            )),
+        }
+    }
+}
+
+/// Reads a day (`2026-03-01`, in UTC), a moment (`2026-03-01T06:30:00Z`) or a time ago (`7d`, `12h`).
+///
+/// # Errors
+/// With what can be written.
+pub(crate) fn parse_since(text: &str) -> Result<Since, String> {
+    const DAY: u64 = 24 * 3600;
+    let text = text.trim();
+    let days = text
+        .strip_suffix('d')
+        .and_then(|days| days.parse::<u64>().ok());
+    if let Some(seconds) = days.and_then(|days| days.checked_mul(DAY)) {
+        return Ok(Since::Ago(Duration::from_secs(seconds)));
+    }
+    let moment = match text.len() {
+        10 => format!("{text}T00:00:00Z").parse::<Timestamp>(),
+        _ => text.parse::<Timestamp>(),
+    };
+    let milliseconds = moment.ok().map(Timestamp::as_millisecond);
+    if let Some(at) = milliseconds.and_then(|number| u64::try_from(number).ok()) {
+        return Ok(Since::At(at));
+    }
+    parse_duration(text).map(Since::Ago).map_err(|_| {
+        "neither a day like 2026-03-01, nor a moment like 2026-03-01T06:30:00Z, nor a time ago like 7d or 12h".into()
+    })
+}
+
 /// `1,234,567`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -83,6 +139,19 @@ pub(crate) fn moment(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn since_is_a_day_a_moment_or_a_time_ago_and_never_ahead() {
+        let now = 1_772_442_900_000;
+        let since = |text: &str| parse_since(text).and_then(|since| since.before(now));
+        assert_eq!(since("2026-03-01"), Ok(1_772_323_200_000));
+        assert_eq!(since("2026-03-01T06:30:00Z"), Ok(1_772_346_600_000));
+        assert_eq!(since("2d"), Ok(now - 2 * 86_400_000));
+        assert_eq!(since("90m"), Ok(now - 5_400_000));
+        for refused in ["2026-03-03", "yesterday", "2026-13-01", "-2h", "7"] {
+            assert!(since(refused).is_err(), "{refused}");
+        }
+    }
 
     #[test]
     fn durations_are_numbers_with_units() {

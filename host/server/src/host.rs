@@ -22,7 +22,7 @@ use connector_runtime::egress::{NetworkUpstream, QuotaBook, Upstream};
 use connector_runtime::journal::{Journal, JournalError};
 use connector_runtime::plugins::{AcceptedGrants, Changes, Directory, Plugin, Refusals};
 use connector_runtime::runs::{Connector, Identity};
-use connector_runtime::sandbox::Engine;
+use connector_runtime::sandbox::{Engine, Gate};
 use connector_runtime::settings::Settings;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -72,12 +72,7 @@ impl Host {
         upstream: Option<Arc<dyn Upstream>>,
     ) -> Result<Self, Failure> {
         let data = data_directory(global)?;
-        let default_config = data.join("host.toml");
-        let config_file = match &global.config {
-            Some(file) => Some(file.as_path()),
-            None => default_config.exists().then_some(default_config.as_path()),
-        };
-        let config = Config::load(config_file)?;
+        let config = configuration(global)?;
         let named = global
             .plugins
             .clone()
@@ -86,7 +81,8 @@ impl Host {
             Some(&data.join("compiled")),
             config.limits.clone(),
             clock.clone(),
-        )?;
+        )?
+        .with_gate(Gate::of_cores());
         if let Some(compiler) = &global.compiler {
             engine = engine.with_compiler(compiler.clone());
         }
@@ -126,6 +122,11 @@ impl Host {
     /// Whether `http://` and addresses of this machine are allowed.
     pub(crate) fn insecure_loopback(&self) -> bool {
         self.insecure_loopback
+    }
+
+    /// When and whom to tell that something is wrong.
+    pub(crate) fn alerts(&self) -> &crate::config::Alerts {
+        &self.config.alerts
     }
 
     /// Where plugins lie.
@@ -386,6 +387,19 @@ pub(crate) fn data_directory(global: &Global) -> Result<PathBuf, Failure> {
                     .into(),
             )
         })
+}
+
+/// What `host.toml` says.
+///
+/// # Errors
+/// Mistakes in it, or no place to look for it.
+pub(crate) fn configuration(global: &Global) -> Result<Config, Failure> {
+    let default = data_directory(global)?.join("host.toml");
+    let file = match &global.config {
+        Some(file) => Some(file.as_path()),
+        None => default.exists().then_some(default.as_path()),
+    };
+    Config::load(file)
 }
 
 #[cfg(test)]

@@ -3,31 +3,26 @@
 //!
 //! A command reads the catalogue itself either way, so that it says the same whoever has made the change.
 
-use crate::access::{Password, Passwords, Principal, tokens, users};
+mod accounts;
+
 use crate::api::filters::{ConditionBody, FilterChange, NewFilter};
 use crate::api::places::Named;
 use crate::api::plugins::{Acceptance, Rotated};
-use crate::api::runs::RunReply;
-use crate::api::tokens::{MadeToken, NewToken};
-use crate::api::users::{NewPassword, NewUser, UserEdit};
+use crate::api::runs::{RecollectReply, RecollectRequest, RunReply};
 use crate::arguments::{CollectOptions, Global};
 use crate::client::Client;
 use crate::connectors::Catalogue;
 use crate::connectors::definition::Entry;
 use crate::connectors::listing::StoredConnector;
-use crate::connectors::token::Token;
-use crate::connectors::user::{User, UserChange};
 use crate::definition::Definition;
 use crate::failure::Failure;
 use crate::host;
 use crate::service::{Accepted, ConnectorChange, NewConnector, TestReply};
 use axum::http::Method;
-use connector_runtime::Clock;
 use connector_runtime::interflow::Condition;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use zeroize::Zeroizing;
 
 /// See the module.
 pub(crate) enum Keeper {
@@ -265,6 +260,31 @@ impl Keeper {
         }
     }
 
+    /// Lets the next run read again; what it will be.
+    pub(crate) async fn recollect(
+        &self,
+        reference: &str,
+        content_types: &[String],
+        since: Option<u64>,
+    ) -> Result<Vec<String>, Failure> {
+        match self {
+            Self::Here(catalogue) => {
+                Ok(catalogue.recollect(reference, content_types, since).await?)
+            }
+            Self::There(client, catalogue) => {
+                let id = catalogue.connector(reference)?.id;
+                let request = RecollectRequest {
+                    content_types: content_types.to_vec(),
+                    since,
+                };
+                let reply: RecollectReply = client
+                    .ask(Method::POST, &["connectors", &id, "recollect"], &request)
+                    .await?;
+                Ok(reply.content_types)
+            }
+        }
+    }
+
     /// Deletes a connector; a run of it is stopped first.
     pub(crate) async fn delete(&self, connector: &StoredConnector) -> Result<(), Failure> {
         match self {
@@ -273,111 +293,6 @@ impl Keeper {
                 .delete(&["connectors", &connector.id])
                 .await
                 .map(drop),
-        }
-    }
-}
-
-/// Users and tokens, as the owner of the data directory, who is root.
-impl Keeper {
-    /// Makes a user.
-    pub(crate) async fn add_user(&self, new: users::New<'_>) -> Result<User, Failure> {
-        match self {
-            Self::Here(catalogue) => {
-                let (passwords, owner) = (Passwords::default(), Principal::owner());
-                Ok(users::add(catalogue, &passwords, &owner, new).await?)
-            }
-            Self::There(client, _) => {
-                let new = NewUser {
-                    name: new.name.to_owned(),
-                    password: new.password.clone(),
-                    role: new.role,
-                    tenant: new.tenant.map(str::to_owned),
-                };
-                client.ask(Method::POST, &["users"], &new).await
-            }
-        }
-    }
-
-    pub(crate) async fn edit_user(&self, name: &str, change: UserChange) -> Result<User, Failure> {
-        match self {
-            Self::Here(catalogue) => {
-                Ok(users::edit(catalogue, &Principal::owner(), name, change).await?)
-            }
-            Self::There(client, _) => {
-                let edit = UserEdit {
-                    role: change.role,
-                    tenant: change.tenant,
-                    active: change.active,
-                };
-                client.ask(Method::PATCH, &["users", name], &edit).await
-            }
-        }
-    }
-
-    /// Gives a user another password.
-    pub(crate) async fn set_password(
-        &self,
-        name: &str,
-        password: &Password,
-    ) -> Result<(), Failure> {
-        match self {
-            Self::Here(catalogue) => {
-                let (passwords, owner) = (Passwords::default(), Principal::owner());
-                Ok(users::set_password(catalogue, &passwords, &owner, name, password).await?)
-            }
-            Self::There(client, _) => {
-                let new = NewPassword {
-                    current_password: None,
-                    password: password.clone(),
-                };
-                client
-                    .ask(Method::PUT, &["users", name, "password"], &new)
-                    .await
-            }
-        }
-    }
-
-    pub(crate) async fn delete_user(&self, name: &str) -> Result<(), Failure> {
-        match self {
-            Self::Here(catalogue) => Ok(users::delete(catalogue, &Principal::owner(), name).await?),
-            Self::There(client, _) => client.delete(&["users", name]).await.map(drop),
-        }
-    }
-
-    /// Makes a token.
-    pub(crate) async fn add_token(&self, wanted: tokens::Wanted) -> Result<tokens::Made, Failure> {
-        match self {
-            Self::Here(catalogue) => {
-                let now = Clock::system().now_ms();
-                Ok(tokens::add(catalogue, &Principal::owner(), wanted, now).await?)
-            }
-            Self::There(client, _) => {
-                let new = NewToken {
-                    name: wanted.name,
-                    role: wanted.role,
-                    tenant: wanted.tenant,
-                    expires_days: None,
-                    expires_seconds: wanted.lifetime.map(|lifetime| lifetime.as_secs()),
-                };
-                let made: MadeToken = client.ask(Method::POST, &["tokens"], &new).await?;
-                Ok(tokens::Made {
-                    token: made.about,
-                    secret: Zeroizing::new(made.token),
-                })
-            }
-        }
-    }
-
-    /// Deletes the one token of this name or id.
-    pub(crate) async fn delete_token(&self, reference: &str) -> Result<Token, Failure> {
-        let owner = Principal::owner();
-        match self {
-            Self::Here(catalogue) => Ok(tokens::delete(catalogue, &owner, reference).await?),
-            Self::There(client, catalogue) => {
-                let token = tokens::find(catalogue, &owner, reference)?;
-                client.delete(&["tokens", &token.id]).await?;
-                Ok(token)
-            }
         }
     }
 }

@@ -10,24 +10,19 @@
 //!
 //! No vendor here: whatever is particular to one stands in its plugin's manifest.
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "the routes of users, tokens and sessions are mounted by `serve`"
-    )
-)]
 
 mod access;
+mod alerts;
 mod answer;
 mod api;
 mod arguments;
+mod backup;
 mod client;
 mod commands;
 mod config;
 mod connectors;
 mod definition;
+mod doctor;
 mod document;
 mod failure;
 mod figures;
@@ -35,6 +30,7 @@ mod host;
 mod http_help;
 mod keeper;
 mod log;
+mod metrics;
 mod plugins;
 mod progress;
 #[doc(hidden)]
@@ -46,6 +42,7 @@ mod serve;
 mod service;
 mod status;
 mod table;
+mod telemetry;
 
 use answer::Answer;
 use arguments::{Arguments, Command, PluginsCommand};
@@ -55,6 +52,7 @@ use indicatif::MultiProgress;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
+use telemetry::Telemetry;
 
 /// How long threads that are still busy (a name being looked up, a block being compressed) may hold up the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -112,13 +110,23 @@ fn compile(arguments: &[OsString]) -> ExitCode {
 
 fn execute(arguments: &Arguments) -> Result<Answer, Failure> {
     let screen = MultiProgress::new();
-    log::start(arguments, &screen)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)))
         .enable_all()
         .build()
         .map_err(Failure::Threads)?;
+    let telemetry = match arguments.command.collects() {
+        true => match host::configuration(&arguments.global)?.telemetry.endpoint() {
+            Some(endpoint) => Some(Telemetry::start(endpoint, runtime.handle().clone())?),
+            None => None,
+        },
+        false => None,
+    };
+    log::start(arguments, &screen, telemetry.as_ref())?;
     let answer = runtime.block_on(dispatch(arguments, &screen));
+    if let Some(telemetry) = telemetry {
+        telemetry.finish();
+    }
     runtime.shutdown_timeout(LAST_WORDS);
     answer
 }
@@ -146,8 +154,13 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Devices(command) => commands::devices::run(global, command).await,
         Command::Runs(command) => commands::runs::run(global, command).await,
         Command::Secrets(command) => commands::secrets::run(global, command).await,
+        Command::Alerts(command) => commands::alerts::run(global, command),
         Command::Serve(serve) => serve::run(global, serve).await,
         Command::Users(command) => commands::users::run(global, command).await,
         Command::Tokens(command) => commands::tokens::run(global, command).await,
+        Command::Backup(arguments) => commands::backup::take(global, arguments),
+        Command::Restore(arguments) => commands::backup::restore(global, arguments),
+        Command::Doctor => commands::doctor::run(global).await,
+        Command::Completions { shell } => commands::completions::run(*shell),
     }
 }

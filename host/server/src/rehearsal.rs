@@ -10,6 +10,7 @@ use crate::connectors::validation::{Secrets, validate};
 use crate::definition::{Definition, key_of};
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::metrics::Metrics;
 use crate::plugins::SharedDirectory;
 use crate::schedule::{HostRunner, Schedule};
 use connector_runtime::Clock;
@@ -82,6 +83,7 @@ impl Rehearsal {
             Arc::clone(&host),
             Arc::clone(&catalogue),
             Arc::clone(&plugins),
+            Metrics::new(&clock),
         ));
         let schedule = Schedule::new(
             Arc::clone(&catalogue),

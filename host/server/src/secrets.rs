@@ -62,13 +62,17 @@ fn through<'a>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use connector_runtime::manifest::Manifest;
     use connector_runtime::settings::Settings;
 
-    #[test]
-    fn what_is_kept_leaves_in_no_text_and_no_document() {
+    /// From now on, this secret does not leave.
+    pub(crate) fn keep_one(secret: &str) {
+        keep_of(&format!("acme/{secret}"), secret);
+    }
+
+    fn keep_of(connector: &str, secret: &str) {
         let manifest = serde_json::json!({
             "manifest_version": 1, "id": "acme-scanner", "name": "Acme Scanner", "vendor": "acme", "version": "0.1.0",
             "category": "Vulnerability Scanner", "category_id": "scan", "functions": {"collect": true},
@@ -79,24 +83,30 @@ mod tests {
             "network": {"origin": "/url", "requests": []},
         });
         let manifest = Manifest::parse(&manifest.to_string()).unwrap();
-        let text = "key \"of-no-other-test\"";
-        let settings = serde_json::json!({"url": "https://scanner.example.test", "key": text});
-        assert_eq!(page(text), text);
+        let settings = serde_json::json!({"url": "https://scanner.example.test", "key": secret});
         let settings = Settings::check(&manifest, &settings, false).unwrap();
-        for _ in 0..3 {
-            keep("acme/secrets-1", Arc::new(settings.redactor()));
-        }
-        let kept = |connector: &str| KNOWN.read().unwrap()[connector].len();
-        assert_eq!(kept("acme/secrets-1"), 1, "the same is kept once");
-        for number in 0..9 {
-            let other = serde_json::json!({"url": "https://scanner.example.test", "key": format!("another key {number}")});
-            let other = Settings::check(&manifest, &other, false).unwrap();
-            keep("acme/secrets-2", Arc::new(other.redactor()));
-        }
-        assert_eq!(kept("acme/secrets-2"), FORMER);
-        assert_eq!(page("another key 8"), "[redacted]");
+        keep(connector, Arc::new(settings.redactor()));
+    }
+
+    #[test]
+    fn what_is_kept_leaves_in_no_text_and_no_document() {
+        let text = "key \"of-no-other-test\"";
+        assert_eq!(page(text), text);
+        keep_one(text);
         assert_eq!(page(&format!("a {text} b")), "a [redacted] b");
         let document = serde_json::json!({"a": text, "b": [1]});
         assert_eq!(json(&document.to_string()), r#"{"a":"[redacted]","b":[1]}"#);
+    }
+
+    #[test]
+    fn a_connectors_last_secrets_are_kept_and_each_once() {
+        for number in [0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8] {
+            keep_of("acme/secrets-2", &format!("another key {number}"));
+            if number == 0 {
+                assert_eq!(KNOWN.read().unwrap()["acme/secrets-2"].len(), 1);
+            }
+        }
+        assert_eq!(KNOWN.read().unwrap()["acme/secrets-2"].len(), FORMER);
+        assert_eq!(page("another key 8"), "[redacted]");
     }
 }

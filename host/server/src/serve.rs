@@ -18,12 +18,15 @@ mod signals;
 use address::Listening;
 
 use crate::access::{self, AccessState};
+use crate::alerts::Alerts;
 use crate::answer::Answer;
+use crate::api::metrics::Readable;
 use crate::api::{self, ApiState};
 use crate::arguments::{Global, Serve};
 use crate::connectors::Catalogue;
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::metrics::Metrics;
 use crate::plugins::SharedDirectory;
 use crate::schedule::{HostRunner, Schedule};
 use crate::service::Service;
@@ -49,10 +52,18 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
     let host = Arc::new(host);
     let clock = host.clock().clone();
     let plugins = Arc::new(SharedDirectory::open(&host, catalogue.journal()).await?);
+    let metrics = Metrics::new(&clock);
+    let alerts = Alerts::new(
+        Arc::clone(&catalogue),
+        clock.clone(),
+        host.alerts().rules.clone(),
+        host.alerts().webhooks()?,
+    )?;
     let runner = Arc::new(HostRunner::new(
         Arc::clone(&host),
         Arc::clone(&catalogue),
         Arc::clone(&plugins),
+        metrics.clone(),
     ));
     let schedule = Arc::new(Schedule::new(
         Arc::clone(&catalogue),
@@ -70,6 +81,10 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
     let router = api::router(ApiState {
         service: Arc::clone(&service),
         access,
+        readable: Readable {
+            metrics,
+            behind_proxy: listening.is_behind_proxy(),
+        },
     });
 
     let bound = listening.bind(host.data_directory()).await?;
@@ -85,6 +100,7 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
         let (schedule, stop) = (Arc::clone(&schedule), stop.clone());
         async move { schedule.run(stop).await }
     });
+    let watching = tokio::spawn(async move { alerts.watch().await });
     let answering = tokio::spawn(bound.serve(router, stop.clone()));
     loop {
         match signals.next().await {
@@ -102,6 +118,8 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
         _ = scheduling => {}
         () = signals.end() => {}
     }
+    // A message under way is sent again by the next process.
+    watching.abort();
     // Whoever has been answered is not waited for.
     let _ = tokio::time::timeout(LAST_ANSWERS, answering).await;
     Ok(Answer::given())

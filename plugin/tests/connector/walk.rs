@@ -436,6 +436,53 @@ fn a_full_walk_reads_everything_again_and_emits_only_what_changed() {
 }
 
 #[test]
+fn what_is_read_again_since_a_moment_never_begins_behind_the_watermark() {
+    let estate = estate(4, 2);
+    let mut host = Host::new("vulnerabilities", serve(&estate)).with("hosts_per_page", json!(2));
+    host.run();
+    host.run();
+    host.requests();
+    host.run();
+    let requests = host.requests();
+    let increment = parameter(&requests[0], "vm_processed_after").expect("an increment");
+    // 2026-01-01T00:00:00Z, and a moment that is long after the watermark.
+    for (since, begins) in [
+        (1_767_225_600_000_u64, "2026-01-01T00:00:00Z"),
+        (NOW_MS + 3_600_000, increment),
+    ] {
+        host.world.0.borrow_mut().cache.clear();
+        host.records();
+        host.requests();
+        host.options = json!({"full": true, "since_ms": since});
+        let run = host.run();
+        assert_eq!(run.notices, ["since"]);
+        let requests = host.requests();
+        assert_eq!(parameter(&requests[0], "vm_processed_after"), Some(begins));
+        assert_eq!(host.records().len(), 8, "the server lists all it has");
+    }
+    // Without a watermark nothing is left out.
+    let mut host = Host::new("vulnerabilities", serve(&estate));
+    host.options = json!({"full": true, "since_ms": NOW_MS});
+    assert_eq!(host.run().notices, ["full-walk"]);
+    assert!(parameter(&host.requests()[0], "vm_processed_after").is_none());
+}
+
+#[test]
+fn a_look_back_bounds_what_is_read_again_too() {
+    let estate = estate(2, 2);
+    let mut host = Host::new("vulnerabilities", serve(&estate)).with("lookback_days", json!(1));
+    host.run();
+    host.requests();
+    host.options = json!({"full": true, "since_ms": 1_767_225_600_000_u64});
+    host.run();
+    let day_ago = (NOW_MS - 86_400_000) / 1000;
+    let requests = host.requests();
+    let after = parameter(&requests[0], "vm_processed_after").expect("a beginning");
+    let after: jiff::Timestamp = after.parse().expect("a moment");
+    assert_eq!(u64::try_from(after.as_second()), Ok(day_ago));
+}
+
+#[test]
 fn a_host_that_always_asks_for_a_full_walk_gets_one_and_not_an_endless_one() {
     let estate = estate(6, 2);
     let mut host = Host::new("vulnerabilities", serve(&estate));

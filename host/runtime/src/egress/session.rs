@@ -9,11 +9,15 @@ use crate::sandbox::Meter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
+use tracing::{Instrument as _, Span, field, info_span};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
 /// What a guest may write to a request's body at once. Two such pieces wait in every body that nobody reads yet, and a body
 /// can be had for every handle.
 const UNREAD_CHUNK: usize = 16 * 1024;
+
+/// Of a request's address, in a trace.
+const SHOWN_BYTES: usize = 200;
 
 /// What one instance needs of egress: the connector's way out, and its own counters.
 #[derive(Clone)]
@@ -149,6 +153,27 @@ impl Drop for HeldBodies {
     }
 }
 
+/// What a trace shows of a request, up to the head of its answer: where it goes, without query and headers. All of it is the
+/// guest's, so it is redacted.
+fn call_span(session: &EgressSession, request: &http::Request<WasiBody>) -> Span {
+    let span = info_span!(
+        "call",
+        otel.kind = "client",
+        http.request.method = field::Empty,
+        server.address = field::Empty,
+        url.path = field::Empty,
+        http.response.status_code = field::Empty
+    );
+    if !span.is_disabled() {
+        let shown = |text: &str| session.redactor().line(text, SHOWN_BYTES);
+        let uri = request.uri();
+        span.record("http.request.method", shown(request.method().as_str()));
+        span.record("server.address", shown(uri.host().unwrap_or_default()));
+        span.record("url.path", shown(uri.path()));
+    }
+    span
+}
+
 /// The seam to wasi-http: everything that a guest sends comes through here.
 pub(crate) struct Hooks(EgressSession);
 
@@ -198,14 +223,19 @@ impl WasiHttpHooks for Hooks {
             > + Send,
     > {
         let session = self.0.clone();
-        Box::new(async move {
+        // Here, since the guest's call is what is under way now; the future is another task's.
+        let span = call_span(&session, &request);
+        let answered = span.clone();
+        let call = async move {
             let Some(egress) = &session.egress else {
                 return Err(Error::HttpRequestDenied);
             };
             let response = egress.send(&session, request).await?;
+            answered.record("http.response.status_code", response.status().as_u16());
             let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
                 Box::new(std::future::ready(Ok(())));
             Ok((response, done))
-        })
+        };
+        Box::new(call.instrument(span))
     }
 }

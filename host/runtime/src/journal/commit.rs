@@ -42,8 +42,10 @@ pub struct Committed {
 pub struct Position {
     /// None before the first batch and after a reset.
     pub cursor: Option<String>,
-    /// Grows with every reset that reaches this cursor, and with nothing else.
+    /// Grows with every reset or recollection that reaches this cursor, and with nothing else.
     pub generation: u64,
+    /// From when on everything is to be read again, in milliseconds since 1970; the first commit ends that.
+    pub since_ms: Option<u64>,
 }
 
 fn generation(
@@ -95,6 +97,10 @@ impl Commit {
                 stored(found),
                 stored(self.written_ms),
             ])?;
+        // The walk that begins here is in the cursor from now on.
+        connection
+            .prepare_cached("DELETE FROM recollections WHERE connector = ?1 AND content_type = ?2")?
+            .execute([&self.connector, &self.content_type])?;
         let offset = match &self.block {
             Some(block) => Some(block::insert(
                 connection,
@@ -176,49 +182,18 @@ impl Journal {
                 )?
                 .query_row([connector, content_type, part], |row| row.get(0))
                 .optional()?;
+            let since_ms = connection
+                .prepare_cached(
+                    "SELECT since FROM recollections WHERE connector = ?1 AND content_type = ?2",
+                )?
+                .query_row([connector, content_type], |row| Ok(loaded(row.get(0)?)))
+                .optional()?;
             Ok(Position {
                 cursor,
                 generation: generation(connection, connector, content_type)?,
+                since_ms,
             })
         })
-    }
-
-    /// Forgets the cursors of a connector, all or those of one content type, and what its plugin has cached: the next run
-    /// starts from the beginning. A batch under way will be refused. Blocks stay.
-    ///
-    /// # Errors
-    /// [`JournalError::UnknownConnector`].
-    pub async fn reset(
-        &self,
-        connector: &str,
-        content_type: Option<&str>,
-    ) -> Result<(), JournalError> {
-        let id = connector.to_owned();
-        let content_type = content_type.map(str::to_owned);
-        self.write(move |connection| {
-            // The cache is not kept apart by content type, so it goes whole: what it remembers as seen must be read again.
-            let known = connection.execute(
-                "UPDATE connectors SET cache_bytes = 0, generation = generation + ?2 WHERE id = ?1",
-                params![id, i64::from(content_type.is_none())],
-            )?;
-            if known == 0 {
-                return Err(JournalError::UnknownConnector { id: id.clone() });
-            }
-            connection.execute("DELETE FROM cache WHERE connector = ?1", [&id])?;
-            connection.execute(
-                "DELETE FROM cursors WHERE connector = ?1 AND content_type = coalesce(?2, content_type)",
-                params![id, content_type],
-            )?;
-            if let Some(content_type) = &content_type {
-                connection.execute(
-                    "INSERT INTO resets (connector, content_type, generation) VALUES (?1, ?2, 1)
-                     ON CONFLICT DO UPDATE SET generation = generation + 1",
-                    [&id, content_type],
-                )?;
-            }
-            Ok(())
-        })
-        .await
     }
 
     /// What the plugin of a connector has cached under `keys`, in their order.

@@ -142,6 +142,14 @@ pub enum JournalError {
     /// A caller's own work refused itself (see [`Journal::write`](super::Journal::write)).
     #[error(transparent)]
     Refused(Box<dyn std::error::Error + Send + Sync>),
+    /// Somebody reads the journal that is to be replaced.
+    #[error(
+        "the journal in {path} is being read by another command: try again when that has ended"
+    )]
+    Read {
+        /// The directory.
+        path: PathBuf,
+    },
     /// SQLite said no.
     #[error("the journal's database: {0}")]
     Sqlite(rusqlite::Error),

@@ -113,6 +113,16 @@ CREATE TABLE quota (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What is to be read again from a moment on, of content types that have not begun to.
+const RECOLLECTIONS: &str = "
+CREATE TABLE recollections (
+    connector TEXT NOT NULL REFERENCES connectors (id) ON DELETE CASCADE,
+    content_type TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (connector, content_type)
+) STRICT, WITHOUT ROWID;
+";
+
 /// The journal's own steps, in their order; this list only ever grows at its end.
 ///
 /// A file remembers how many steps of the whole list it has seen, so a caller with tables of its own hands to
@@ -120,7 +130,13 @@ CREATE TABLE quota (
 /// one of the caller's comes behind it there.
 #[must_use]
 pub fn migrations() -> Vec<M<'static>> {
-    vec![M::up(FIRST), M::up(STRIKES), M::up(GRANTS), M::up(QUOTA)]
+    vec![
+        M::up(FIRST),
+        M::up(STRIKES),
+        M::up(GRANTS),
+        M::up(QUOTA),
+        M::up(RECOLLECTIONS),
+    ]
 }
 
 /// Opens the file to write, and brings it up to date.
@@ -168,7 +184,7 @@ pub(super) fn check(
     }
 }
 
-fn version(connection: &Connection) -> Result<usize, JournalError> {
+pub(super) fn version(connection: &Connection) -> Result<usize, JournalError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     // A negative one is not ours either.
     Ok(usize::try_from(found).unwrap_or(usize::MAX))

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rusqlite::Connection;
+
 use super::Journal;
 use super::error::JournalError;
 use super::schema::loaded;
@@ -34,7 +36,7 @@ pub(super) struct Floor {
 
 impl Floor {
     /// 256 MiB.
-    const DEFAULT: u64 = 256 << 20;
+    pub(super) const DEFAULT: u64 = 256 << 20;
 
     pub(super) fn new(dir: &Path) -> Self {
         Self {
@@ -76,16 +78,18 @@ impl Journal {
     /// # Errors
     /// What SQLite says.
     pub fn size(&self) -> Result<Size, JournalError> {
-        self.read(|connection| {
-            let number = |name: &str| {
-                connection.pragma_query_value(None, name, |row| Ok(loaded(row.get(0)?)))
-            };
-            let free_pages = number("freelist_count")?;
-            Ok(Size {
-                page_bytes: number("page_size")?,
-                used_pages: number("page_count")?.saturating_sub(free_pages),
-                free_pages,
-            })
-        })
+        self.read(size)
     }
+}
+
+/// The size of the file of a connection.
+pub(super) fn size(connection: &Connection) -> Result<Size, JournalError> {
+    let number =
+        |name: &str| connection.pragma_query_value(None, name, |row| Ok(loaded(row.get(0)?)));
+    let free_pages = number("freelist_count")?;
+    Ok(Size {
+        page_bytes: number("page_size")?,
+        used_pages: number("page_count")?.saturating_sub(free_pages),
+        free_pages,
+    })
 }

@@ -259,6 +259,85 @@ async fn a_reset_refuses_the_batch_under_way_and_forgets_cursor_and_cache() {
 }
 
 #[tokio::test]
+async fn a_recollection_keeps_the_cursor_and_is_over_with_the_first_commit() {
+    let (dir, journal, id) = journal();
+    journal.commit(commit(&id, "one")).await.unwrap();
+    let again = |since_ms| Recollection {
+        connector: id.clone(),
+        content_types: vec!["hosts".into()],
+        since_ms: Some(since_ms),
+    };
+    journal.recollect(again(7)).await.unwrap();
+    journal.recollect(again(9)).await.unwrap();
+    let position = |journal: &Journal| {
+        let position = journal.cursor(&id, "hosts", "").unwrap();
+        (position.cursor, position.generation, position.since_ms)
+    };
+    // The earlier moment stays, and it outlives the process.
+    let noted = (Some("one".to_owned()), 2, Some(7));
+    assert_eq!(position(&journal), noted);
+    assert_eq!(cached(&journal, &id, "key"), None);
+    drop(journal);
+    let journal = open(dir.path());
+    assert_eq!(position(&journal), noted);
+    let stale = journal.commit(commit(&id, "two")).await;
+    assert!(matches!(stale, Err(JournalError::Superseded { .. })));
+    assert_eq!(position(&journal), noted, "a refused commit ends nothing");
+    let other = Commit {
+        content_type: "vulnerabilities".into(),
+        ..commit(&id, "other")
+    };
+    journal.commit(other).await.unwrap();
+    assert_eq!(position(&journal), noted);
+    let fresh = Commit {
+        expected_generation: 2,
+        ..commit(&id, "two")
+    };
+    journal.commit(fresh).await.unwrap();
+    assert_eq!(position(&journal), (Some("two".to_owned()), 2, None));
+    journal.recollect(again(7)).await.unwrap();
+    journal.reset(&id, None).await.unwrap();
+    assert_eq!(position(&journal), (None, 4, None), "everything is more");
+}
+
+#[tokio::test]
+async fn a_copy_has_what_is_committed_and_its_place_is_taken_by_one_rename() {
+    let (dir, journal, id) = journal();
+    journal.commit(commit(&id, "one")).await.unwrap();
+    let to = tempfile::tempdir().unwrap();
+    let copied = to.path().join(FILE_NAME);
+    copy(dir.path(), &copied).unwrap();
+    assert!(matches!(
+        copy(dir.path(), &copied),
+        Err(JournalError::File { .. })
+    ));
+    let found = examine(to.path(), Depth::Whole).unwrap();
+    assert_eq!((found.damage.len(), found.blocks), (0, 1));
+    journal.commit(commit(&id, "two")).await.unwrap();
+    let in_use = Ownership::take(dir.path());
+    assert!(matches!(in_use, Err(JournalError::InUse { .. })));
+    assert!(owner(dir.path()).unwrap().is_some());
+    drop(journal);
+    assert_eq!(owner(dir.path()).unwrap(), None);
+
+    let aside = tempfile::tempdir_in(dir.path()).unwrap();
+    let ownership = Ownership::take(dir.path()).unwrap();
+    let reader = Connection::open(dir.path().join(FILE_NAME)).unwrap();
+    let read: i64 = reader
+        .query_row("SELECT count(*) FROM blocks", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(read, 2);
+    let held = replace(dir.path(), &copied, aside.path(), &ownership);
+    assert!(matches!(held, Err(JournalError::Read { .. })), "{held:?}");
+    drop(reader);
+    replace(dir.path(), &copied, aside.path(), &ownership).unwrap();
+    drop(ownership);
+    let blocks = |dir: &Path| examine(dir, Depth::Quick).unwrap().blocks;
+    assert_eq!((blocks(dir.path()), blocks(aside.path())), (1, 2));
+    assert_eq!(cursor(&open(dir.path()), &id).as_deref(), Some("one"));
+}
+
+#[tokio::test]
 async fn a_reset_before_the_first_commit_counts_too() {
     let (_dir, journal, id) = journal();
     journal.reset(&id, Some("hosts")).await.unwrap();

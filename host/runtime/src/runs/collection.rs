@@ -21,6 +21,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
+use tracing::{Instrument as _, info_span};
 
 pub(super) struct Collection<'a> {
     pub(super) connector: &'a Connector,
@@ -53,6 +54,14 @@ struct Written {
     dropped: Vec<u64>,
 }
 
+/// What is asked of a batch: `full` with the first one of a walk that is to begin anew, `since` with it.
+fn options(full: bool, since: Option<u64>) -> Value {
+    match since.filter(|_| full) {
+        Some(since) => serde_json::json!({ "full": full, "since_ms": since }),
+        None => serde_json::json!({ "full": full }),
+    }
+}
+
 impl Collection<'_> {
     /// Walks to the end, or as far as it gets; the ledger says which.
     ///
@@ -66,7 +75,9 @@ impl Collection<'_> {
         let indices = self.indices(content_type);
 
         let mut cursor = position.cursor;
-        let mut full = self.options.full;
+        // Who asks for everything is not given less.
+        let since = position.since_ms.filter(|_| !self.options.full);
+        let mut full = self.options.full || since.is_some();
         let mut attempt = 0;
         let (idle_limit, batch_limit, byte_limit) = {
             let limits = self.connector.limits();
@@ -88,12 +99,13 @@ impl Collection<'_> {
                 content_type: content_type.to_owned(),
                 cursor: cursor.clone(),
                 attempt,
-                options: serde_json::json!({ "full": full }),
+                options: options(full, since),
             };
+            let span = info_span!("batch", content_type, attempt);
             let result = tokio::select! {
                 biased;
                 () = self.options.stop.requested() => None,
-                result = instance.collect_batch(&request) => Some(result),
+                result = instance.collect_batch(&request).instrument(span) => Some(result),
             };
             self.keep(instance);
             let Some(result) = result else {

@@ -4,9 +4,13 @@
 //! one tick, and a guest could have little more done than such functions. So the thread's CPU time is read, too, from the
 //! moment at which a call is polled. What the call awaits takes none, and neither does what else the machine has to do.
 
+use super::gate::{Gate, Turns};
+use super::meter::Meter;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::ready;
 use std::time::Duration;
 
 /// No call is being polled.
@@ -43,22 +47,27 @@ pub(super) struct Stopwatch {
     since: AtomicU64,
     /// What has not been counted yet.
     left: AtomicU64,
+    /// Where a call has to pass before it is polled.
+    gate: Option<Gate>,
 }
 
 impl Stopwatch {
-    pub(super) fn new(tick: Duration) -> Self {
+    pub(super) fn new(tick: Duration, gate: Option<Gate>) -> Self {
         Self {
             tick: nanoseconds(tick).max(1),
             since: AtomicU64::new(STOPPED),
             left: AtomicU64::new(0),
+            gate,
         }
     }
 
-    /// Runs a call; what was left of an earlier one is forgotten.
-    pub(super) async fn run<F: Future>(&self, call: F) -> F::Output {
+    /// Runs a call; what was left of an earlier one is forgotten. Time at the gate is counted by `meter`.
+    pub(super) async fn run<F: Future>(&self, meter: Option<&Arc<Meter>>, call: F) -> F::Output {
         self.left.store(0, Ordering::Relaxed);
+        let mut turns = Turns::new(self.gate.as_ref(), meter);
         let mut call = pin!(call);
         poll_fn(|context| {
+            let _place = ready!(turns.poll(context));
             self.since.store(thread_time(), Ordering::Relaxed);
             let polled = call.as_mut().poll(context);
             self.read(thread_time());
@@ -126,9 +135,9 @@ mod tests {
 
     #[tokio::test]
     async fn work_within_a_call_counts_however_long_nobody_asked() {
-        let watch = Stopwatch::new(TICK);
+        let watch = Stopwatch::new(TICK, None);
         let counted = watch
-            .run(async {
+            .run(None, async {
                 work(5);
                 let first = watch.ticks(1);
                 tokio::task::yield_now().await;
@@ -137,14 +146,14 @@ mod tests {
             })
             .await;
         assert!(counted.0 >= 5 && counted.1 >= 3, "{counted:?}");
-        watch.run(async { work(4) }).await;
+        watch.run(None, async { work(4) }).await;
         assert!(watch.ticks(0) >= 4, "after its end, too");
         assert_eq!(watch.ticks(0), 0, "once");
     }
 
     #[tokio::test]
     async fn work_of_others_does_not_count() {
-        let watch = Stopwatch::new(TICK);
+        let watch = Stopwatch::new(TICK, None);
         work(20);
         let waited = async {
             let (done, waiting) = tokio::sync::oneshot::channel();
@@ -154,7 +163,7 @@ mod tests {
             });
             waiting.await
         };
-        watch.run(waited).await.unwrap();
+        watch.run(None, waited).await.unwrap();
         work(20);
         let counted = watch.ticks(0);
         assert!(counted < 20, "{counted}");

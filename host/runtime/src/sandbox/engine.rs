@@ -7,6 +7,7 @@ use super::compiler::{Compilation, CompileError, Compiler, Notes};
 use super::dump::CoreDumps;
 use super::errors::{Errors, ErrorsView};
 use super::fault::{Broken, Fault, FaultKind};
+use super::gate::Gate;
 use super::instance::{Instance, Session};
 use super::state::{Own, State};
 use crate::limits::Limit;
@@ -46,6 +47,7 @@ pub struct Engine {
     cache: Option<Arc<CompiledFolder>>,
     compiler: Option<Arc<Compiler>>,
     core_dumps: Option<CoreDumps>,
+    gate: Option<Gate>,
 }
 
 /// Where compiled code is kept.
@@ -151,6 +153,7 @@ impl Engine {
             cache,
             compiler: None,
             core_dumps,
+            gate: None,
         })
     }
 
@@ -160,6 +163,13 @@ impl Engine {
     #[must_use]
     pub fn with_compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = Some(Arc::new(compiler));
+        self
+    }
+
+    /// Lets no more guests work at the same time than the gate has places.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Gate) -> Self {
+        self.gate = Some(gate);
         self
     }
 
@@ -249,6 +259,7 @@ impl Prepared {
             &self.engine.limits,
             self.engine.clock.clone(),
             TICK,
+            self.engine.gate.clone(),
         );
         state.spending.note(Limit::Instances, u64::from(self.parts));
         state.core_dumps = self.engine.core_dumps.clone();
@@ -273,7 +284,7 @@ impl Prepared {
         store.set_epoch_deadline(1);
         let limit = self.engine.limits.call_wall;
         let stopwatch = Arc::clone(&store.data().stopwatch);
-        let started = stopwatch.run(self.pre.instantiate_async(&mut store));
+        let started = stopwatch.run(Some(&meter), self.pre.instantiate_async(&mut store));
         let Some(started) = self.engine.clock.timeout(limit, started).await else {
             return Err(Fault::new(
                 FaultKind::Limit,

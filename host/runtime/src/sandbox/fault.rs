@@ -52,6 +52,16 @@ impl fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 impl FaultKind {
+    /// As in documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trap => "trap",
+            Self::Limit => "limit",
+            Self::Contract => "contract",
+            Self::Host => "host",
+        }
+    }
+
     fn advice(self) -> &'static str {
         match self {
             Self::Trap => {

@@ -162,7 +162,7 @@ impl Instance {
         let stopwatch = Arc::clone(&self.store.data().stopwatch);
         let result = tokio::select! {
             biased;
-            result = stopwatch.run(call(&self.world, &mut self.store)) => Some(result),
+            result = stopwatch.run(Some(&self.meter), call(&self.world, &mut self.store)) => Some(result),
             () = overrun => None,
         };
         let in_egress = self.meter.waited() - waited;

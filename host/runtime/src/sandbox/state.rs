@@ -5,6 +5,7 @@ use super::cache::Cache;
 use super::clocks::Wall;
 use super::cpu::{Cpu, Stopwatch};
 use super::dump::CoreDumps;
+use super::gate::Gate;
 use super::instance::Session;
 use super::limiter::Limiter;
 use super::log::Log;
@@ -41,7 +42,13 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(super) fn new(session: Session, limits: &Limits, clock: Clock, tick: Duration) -> Self {
+    pub(super) fn new(
+        session: Session,
+        limits: &Limits,
+        clock: Clock,
+        tick: Duration,
+        gate: Option<Gate>,
+    ) -> Self {
         let spending = Arc::clone(session.egress.spending());
         let redactor = Arc::clone(session.egress.redactor());
         let stderr = Tail::new(limits.stderr_bytes, redactor.widest());
@@ -63,7 +70,7 @@ impl State {
             hooks: Hooks::new(session.egress),
             limiter: Limiter::new(limits, Arc::clone(&spending)),
             cpu: Cpu::new(limits.call_cpu, tick),
-            stopwatch: Arc::new(Stopwatch::new(tick)),
+            stopwatch: Arc::new(Stopwatch::new(tick, gate)),
             log: Log::new(session.log, limits, Arc::clone(&spending)),
             cache: Cache::new(session.cache, limits),
             sink: Sink::new(limits),

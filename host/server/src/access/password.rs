@@ -9,7 +9,7 @@ use super::error::AccessError;
 use argon2::{
     Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -36,13 +36,6 @@ const LONGEST: usize = 1024;
 #[schema(value_type = String, format = Password)]
 pub(crate) struct Password(Zeroizing<String>);
 
-/// Only in a request: no answer has one.
-impl Serialize for Password {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
 impl From<String> for Password {
     fn from(text: String) -> Self {
         Self(Zeroizing::new(text))
@@ -56,6 +49,11 @@ impl fmt::Debug for Password {
 }
 
 impl Password {
+    /// Its text: for the socket of the process that serves, and nothing else.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
     /// Refuses what is no password for this user. Length is all that is asked for: other rules make passwords worse.
     ///
     /// # Errors

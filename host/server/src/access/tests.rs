@@ -278,6 +278,21 @@ async fn without_credentials_nothing_is_answered_but_how_to_get_some() {
     assert_eq!(answer.status, 401);
 }
 
+#[test]
+fn every_route_is_under_the_root_and_signing_in_is_the_one_that_is_open() {
+    let document = serde_json::to_value(api::document()).unwrap();
+    let mut open = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        assert!(path.starts_with(&format!("{}/", api::ROOT)), "{path}");
+        for (method, operation) in methods.as_object().unwrap() {
+            if operation["security"] == json!([{}]) {
+                open.push(format!("{method} {path}"));
+            }
+        }
+    }
+    assert_eq!(open, [format!("post {}", authentication::LOGIN_PATH)]);
+}
+
 #[tokio::test]
 async fn a_route_that_was_forgotten_to_be_guarded_lets_nobody_in() {
     let site = Site::new();
@@ -621,7 +636,7 @@ async fn a_token_is_shown_once_and_kept_nowhere() {
     let answer = site
         .post("/tokens")
         .local()
-        .send(json!({"name": "monitoring", "role": "read-only", "tenant": "acme", "expires_days": 90}))
+        .send(json!({"name": "monitoring", "role": "read-only", "tenant": "acme", "expires_in_seconds": 90 * 86_400}))
         .await;
     assert_eq!(answer.status, 201, "{}", answer.body);
     let token = answer.body["token"].as_str().unwrap();
@@ -790,14 +805,19 @@ async fn what_a_token_makes_does_not_outlive_it() {
         .token(Role::TenantAdmin, Some("acme"), Some(2 * day))
         .await;
     let make = |body: Value| site.post("/tokens").token(&token).send(body);
-    let later = make(json!({"name": "a", "role": "read-only", "expires_days": 3})).await;
+    let later =
+        make(json!({"name": "a", "role": "read-only", "expires_in_seconds": 3 * 86_400})).await;
     assert_eq!(
         (later.status, &later.body["errors"][0]["key"]),
-        (StatusCode::UNPROCESSABLE_ENTITY, &json!("expires"))
+        (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &json!("expires_in_seconds")
+        )
     );
     let unsaid = make(json!({"name": "b", "role": "read-only"})).await;
     assert_eq!(unsaid.body["expires"], NOW + 2 * 86_400_000);
-    let sooner = make(json!({"name": "c", "role": "read-only", "expires_days": 1})).await;
+    let sooner =
+        make(json!({"name": "c", "role": "read-only", "expires_in_seconds": 86_400})).await;
     assert_eq!(sooner.body["expires"], NOW + 86_400_000);
 }
 

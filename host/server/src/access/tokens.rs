@@ -98,7 +98,7 @@ fn expiry(
     now: u64,
 ) -> Result<Option<u64>, AccessError> {
     let invalid = |message: &str| AccessError::Invalid {
-        key: "expires",
+        key: "expires_in_seconds",
         message: message.into(),
     };
     if lifetime.is_some_and(|lifetime| lifetime.is_zero() || lifetime > LONGEST) {

@@ -20,6 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
 
+/// The end of the year 9999, in milliseconds since 1970.
+const LAST_MOMENT: u64 = 253_402_300_799_999;
 /// Runs that are listed, the last ones.
 const LISTED: usize = 10_000;
 
@@ -225,6 +227,54 @@ pub(crate) struct RunReply {
     /// Of a run that has ended.
     #[schema(value_type = Option<Object>)]
     pub(crate) ledger: Value,
+}
+
+/// What to read again.
+#[derive(Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecollectRequest {
+    /// Only these content types; all that are chosen if there are none.
+    #[serde(default)]
+    pub(crate) content_types: Vec<String>,
+    /// Only what was processed since, milliseconds since 1970; everything if it is null.
+    #[serde(default)]
+    #[schema(maximum = 253402300799999u64)]
+    pub(crate) since: Option<u64>,
+}
+
+/// What the next run reads again.
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct RecollectReply {
+    pub(crate) content_types: Vec<String>,
+    /// Whether it reads everything.
+    pub(crate) full_walk: bool,
+}
+
+/// Let the next run read again, for what a filter dropped that is there no longer; a run under way stops first
+#[utoipa::path(post, path = "/connectors/{connector}/recollect", operation_id = "recollect_connector", tag = "runs", params(("connector" = String, Path, description = "Its id")), request_body = RecollectRequest, responses((status = 200, body = RecollectReply), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn recollect(
+    State(service): State<Arc<Service>>,
+    principal: Principal,
+    Name(reference): Name,
+    Json(request): Json<RecollectRequest>,
+) -> Result<Json<RecollectReply>, Problem> {
+    let connector = visible(&service, &principal, &reference)?;
+    principal.require(Right::Change, "run connectors")?;
+    if request.since.is_some_and(|since| since > LAST_MOMENT) {
+        return Err(Problem::bad_request(
+            "since: later than the year 9999; it is counted in milliseconds since 1970",
+        ));
+    }
+    service.schedule.stop_run(&connector.id).await;
+    let content_types = service
+        .catalogue
+        .recollect(&connector.id, &request.content_types, request.since)
+        .await?;
+    service.schedule.changed(&connector.id);
+    Ok(Json(RecollectReply {
+        content_types,
+        full_walk: request.since.is_none(),
+    }))
 }
 
 /// Collect once, now

@@ -53,12 +53,12 @@ impl Things {
     fn missing() -> Self {
         Self {
             tenant: "missing-tenant".into(),
-            tenant_id: "0".repeat(32),
+            tenant_id: "2".repeat(32),
             connector: "0".repeat(24),
-            run: "0".repeat(32),
+            run: "1".repeat(32),
             filter: "missing-filter".into(),
             user: "missing-user".into(),
-            token: "0".repeat(16),
+            token: "3".repeat(16),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::extract::{Json, Name, Query};
 use super::page::{ListQuery, Page};
 use super::problem::Problem;
-use crate::access::{AccessError, AccessState, Principal, Refused, Role, tokens};
+use crate::access::{AccessState, Principal, Refused, Role, tokens};
 use crate::connectors::token::Token;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse as _, Response};
@@ -15,8 +15,6 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-const DAY: u64 = 24 * 3600;
-
 /// Tokens.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TokenList {
@@ -26,28 +24,24 @@ pub(crate) struct TokenList {
 }
 
 /// A token that is to be made.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
     /// 1 to 64 characters: ASCII letters, digits, blanks inside, `-`, `_` and `.`.
-    pub(crate) name: String,
+    name: String,
     /// Not more than one's own.
-    pub(crate) role: Role,
+    role: Role,
     /// The tenant's name; left out: one's own. `root` has none, `read-only` without one reads all tenants.
     #[serde(default)]
-    pub(crate) tenant: Option<String>,
-    /// After so many days it is refused; left out: never.
+    tenant: Option<String>,
+    /// After so many seconds it is refused, at most ten years; left out: never.
     #[serde(default)]
-    #[schema(minimum = 1, maximum = 3653)]
-    pub(crate) expires_days: Option<u32>,
-    /// The same in seconds, instead of days.
-    #[serde(default)]
-    #[schema(minimum = 1, maximum = 315619200)]
-    pub(crate) expires_seconds: Option<u64>,
+    #[schema(minimum = 1)]
+    expires_in_seconds: Option<u64>,
 }
 
 /// A token that was just made.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct MadeToken {
     #[serde(flatten)]
     pub(crate) about: Token,
@@ -121,22 +115,11 @@ pub(crate) async fn add_token(
     principal: Principal,
     Json(new): Json<NewToken>,
 ) -> Result<Response, Refused> {
-    let lifetime = match (new.expires_days, new.expires_seconds) {
-        (Some(_), Some(_)) => {
-            return Err(AccessError::Invalid {
-                key: "expires_seconds",
-                message: "says the same as expires_days; leave one of them out".into(),
-            }
-            .into());
-        }
-        (Some(days), None) => Some(u64::from(days) * DAY),
-        (None, seconds) => seconds,
-    };
     let wanted = tokens::Wanted {
         name: new.name,
         role: new.role,
         tenant: new.tenant,
-        lifetime: lifetime.map(Duration::from_secs),
+        lifetime: new.expires_in_seconds.map(Duration::from_secs),
     };
     let now = access.clock.now_ms();
     let made = tokens::add(&access.catalogue, &principal, wanted, now).await?;

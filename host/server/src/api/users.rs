@@ -21,47 +21,43 @@ pub(crate) struct UserList {
 }
 
 /// A user that is to be made.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
     /// 1 to 64 characters: ASCII letters, digits, blanks inside, `-`, `_` and `.`.
-    pub(crate) name: String,
+    name: String,
     /// 12 to 1024 characters of any kind.
-    pub(crate) password: Password,
-    pub(crate) role: Role,
+    password: Password,
+    role: Role,
     /// The tenant's name; `tenant-admin` needs one, `root` has none, `read-only` without one reads all tenants.
     #[serde(default)]
-    pub(crate) tenant: Option<String>,
+    tenant: Option<String>,
 }
 
 /// What of a user is to be another; what is left out stays.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserEdit {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) role: Option<Role>,
+    #[serde(default)]
+    role: Option<Role>,
     /// The tenant's name, or null for all tenants.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
-    pub(crate) tenant: Option<Option<String>>,
+    tenant: Option<Option<String>>,
     /// Whether the user may sign in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) active: Option<bool>,
+    #[serde(default)]
+    active: Option<bool>,
 }
 
 /// Another password.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPassword {
     /// The present one: needed to change one's own.
     #[serde(default)]
-    pub(crate) current_password: Option<Password>,
+    current_password: Option<Password>,
     /// 12 to 1024 characters of any kind.
-    pub(crate) password: Password,
+    password: Password,
 }
 
 /// A key that is there, null included.

@@ -65,10 +65,8 @@ pub(crate) struct PasswordSource {
 
 /// What of a user is to be another.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
 pub(crate) struct EditUser {
     /// The user's name
-    #[arg(group = "who")]
     pub(crate) name: String,
     /// How much the user may do
     #[arg(long)]
@@ -82,6 +80,13 @@ pub(crate) struct EditUser {
     /// Whether the user may sign in
     #[arg(long, value_name = "true|false")]
     pub(crate) active: Option<bool>,
+}
+
+impl EditUser {
+    /// Whether everything is to stay.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.role.is_none() && self.tenant.is_none() && !self.all_tenants && self.active.is_none()
+    }
 }
 
 /// What to do with tokens.

@@ -1,6 +1,7 @@
 //! The commands of the catalogue. `NAME` of a connector is `tenant/name`, or `name` if only one tenant has one of that name.
 
 use super::CollectOptions;
+use crate::figures::{self, Since};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -20,12 +21,16 @@ pub(crate) enum ConnectorsCommand {
         profile: Option<String>,
     },
     /// List the connectors
+    #[command(
+        after_help = "Examples:\n  connector-host connectors list\n  connector-host connectors list --tenant acme --json"
+    )]
     List {
         /// Only those of one tenant
         #[arg(long, value_name = "TENANT")]
         tenant: Option<String>,
     },
     /// Show a connector's settings, its last run and its events; never a secret
+    #[command(after_help = "Example:\n  connector-host connectors show acme/scanner-1")]
     Show {
         /// `tenant/name`, or `name`
         name: String,
@@ -36,23 +41,30 @@ pub(crate) enum ConnectorsCommand {
     )]
     Edit(Edit),
     /// Let a connector collect
+    #[command(after_help = "Example:\n  connector-host connectors activate acme/scanner-1")]
     Activate {
         /// `tenant/name`, or `name`
         name: String,
     },
     /// Let a connector collect no longer
+    #[command(after_help = "Example:\n  connector-host connectors deactivate acme/scanner-1")]
     Deactivate {
         /// `tenant/name`, or `name`
         name: String,
     },
     /// Check a kept connector's credentials and connectivity
+    #[command(after_help = "Example:\n  connector-host connectors test acme/scanner-1")]
     Test {
         /// `tenant/name`, or `name`
         name: String,
     },
     /// Collect every chosen content type of a kept connector once
+    #[command(
+        after_help = "Examples:\n  connector-host connectors run acme/scanner-1\n  connector-host connectors run scanner-1 --max-wait 90s --json"
+    )]
     Run(RunNamed),
     /// Delete a connector with its secrets, positions and cache; its records stay
+    #[command(after_help = "Example:\n  connector-host connectors delete acme/scanner-1 --yes")]
     Delete {
         /// `tenant/name`, or `name`
         name: String,
@@ -61,16 +73,39 @@ pub(crate) enum ConnectorsCommand {
         yes: bool,
     },
     /// Print a connector's definition as TOML, without its secrets
+    #[command(
+        after_help = "Example:\n  connector-host connectors export acme/scanner-1 > scanner.toml"
+    )]
     Export {
         /// `tenant/name`, or `name`
         name: String,
     },
     /// Keep a connector from an exported definition; secrets can be typed later with `connectors edit`
+    #[command(after_help = "Example:\n  connector-host connectors import scanner.toml")]
     Import {
         /// The connector's definition
         #[arg(value_name = "FILE.toml")]
         definition: PathBuf,
     },
+    /// Let the next run read again what was read before, after a filter was detached, say
+    #[command(
+        after_help = "Examples:\n  connector-host connectors recollect acme/scanner-1\n  connector-host connectors recollect acme/scanner-1 --since 7d\n  connector-host connectors recollect scanner-1 --since 2026-03-01 --content assets\n\nRecords keep their ids, so what is kept already counts once."
+    )]
+    Recollect(Recollect),
+}
+
+/// What to read again.
+#[derive(Debug, Args)]
+pub(crate) struct Recollect {
+    /// `tenant/name`, or `name`
+    pub(crate) name: String,
+    /// Only what was processed since: a day like 2026-03-01 (UTC), a moment like 2026-03-01T06:30:00Z, or a time ago like 7d
+    /// or 12h [default: everything]
+    #[arg(long, value_name = "DATE|TIME", value_parser = figures::parse_since)]
+    pub(crate) since: Option<Since>,
+    /// Only this content type; may be given several times [default: all that are chosen]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) content: Vec<String>,
 }
 
 /// What to change.
@@ -103,13 +138,16 @@ pub(crate) struct RunNamed {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TenantsCommand {
     /// List the tenants
+    #[command(after_help = "Example:\n  connector-host tenants list")]
     List,
     /// Make a tenant
+    #[command(after_help = "Example:\n  connector-host tenants add acme")]
     Add {
         /// Its name
         name: String,
     },
     /// Give a tenant another name; its id, and what was collected for it, stay
+    #[command(after_help = "Example:\n  connector-host tenants rename acme acme-europe")]
     Rename {
         /// Its name
         name: String,
@@ -117,6 +155,7 @@ pub(crate) enum TenantsCommand {
         to: String,
     },
     /// Delete a tenant that never had a connector
+    #[command(after_help = "Example:\n  connector-host tenants delete acme")]
     Delete {
         /// Its name
         name: String,
@@ -127,18 +166,24 @@ pub(crate) enum TenantsCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProfilesCommand {
     /// List the profiles with their connectors
+    #[command(after_help = "Example:\n  connector-host profiles list")]
     List,
     /// Make a profile
+    #[command(after_help = "Example:\n  connector-host profiles add night")]
     Add {
         /// Its name
         name: String,
     },
     /// Delete an empty profile
+    #[command(after_help = "Example:\n  connector-host profiles delete night")]
     Delete {
         /// Its name
         name: String,
     },
     /// Put a connector into a profile
+    #[command(
+        after_help = "Example:\n  connector-host profiles add-connector Default acme/scanner-1"
+    )]
     AddConnector {
         /// The profile's name
         profile: String,
@@ -146,6 +191,9 @@ pub(crate) enum ProfilesCommand {
         connector: String,
     },
     /// Take a connector out of a profile
+    #[command(
+        after_help = "Example:\n  connector-host profiles remove-connector Default acme/scanner-1"
+    )]
     RemoveConnector {
         /// The profile's name
         profile: String,
@@ -158,13 +206,16 @@ pub(crate) enum ProfilesCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DevicesCommand {
     /// List the devices
+    #[command(after_help = "Example:\n  connector-host devices list")]
     List,
     /// Add a sensor
+    #[command(after_help = "Example:\n  connector-host devices add branch-1")]
     Add {
         /// Its name
         name: String,
     },
     /// Delete a sensor that has no connectors
+    #[command(after_help = "Example:\n  connector-host devices delete branch-1")]
     Delete {
         /// Its name
         name: String,
@@ -175,6 +226,9 @@ pub(crate) enum DevicesCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsCommand {
     /// List the last runs, the newest first
+    #[command(
+        after_help = "Examples:\n  connector-host runs list\n  connector-host runs list acme/scanner-1 --last 5"
+    )]
     List {
         /// Only those of one connector: `tenant/name`, or `name`
         name: Option<String>,
@@ -183,6 +237,7 @@ pub(crate) enum RunsCommand {
         last: usize,
     },
     /// Show a run's ledger
+    #[command(after_help = "Example:\n  connector-host runs show 4f2a")]
     Show {
         /// The first digits of its id
         id: String,
@@ -193,6 +248,7 @@ pub(crate) enum RunsCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecretsCommand {
     /// Make a new key (or take the one in CONNECTOR_HOST_NEW_KEY) and seal every secret anew
+    #[command(after_help = "Example:\n  connector-host secrets rotate")]
     Rotate,
 }
 
@@ -200,19 +256,25 @@ pub(crate) enum SecretsCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum FiltersCommand {
     /// List the filters
+    #[command(after_help = "Example:\n  connector-host filters list")]
     List,
     /// Show a filter's conditions, and which connectors have it
+    #[command(after_help = "Example:\n  connector-host filters show \"fixed findings\"")]
     Show {
         /// Its name
         name: String,
     },
     /// Keep a new filter; it drops nothing before it is attached
+    #[command(after_help = "Example:\n  connector-host filters add fixed.toml")]
     Add {
         /// The filter: name, tenant, [[conditions]]
         #[arg(value_name = "FILE.toml")]
         file: PathBuf,
     },
     /// Give a filter other conditions
+    #[command(
+        after_help = "Example:\n  connector-host filters edit \"fixed findings\" --from fixed.toml"
+    )]
     Edit {
         /// Its name
         name: String,
@@ -221,11 +283,15 @@ pub(crate) enum FiltersCommand {
         from: PathBuf,
     },
     /// Delete a filter that is attached to nothing
+    #[command(after_help = "Example:\n  connector-host filters delete \"fixed findings\"")]
     Delete {
         /// Its name
         name: String,
     },
     /// Let a connector drop what a filter matches
+    #[command(
+        after_help = "Example:\n  connector-host filters attach \"fixed findings\" acme/scanner-1"
+    )]
     Attach {
         /// The filter's name
         name: String,
@@ -233,6 +299,9 @@ pub(crate) enum FiltersCommand {
         connector: String,
     },
     /// Let a connector drop it no longer
+    #[command(
+        after_help = "Example:\n  connector-host filters detach \"fixed findings\" acme/scanner-1"
+    )]
     Detach {
         /// The filter's name
         name: String,
@@ -240,6 +309,9 @@ pub(crate) enum FiltersCommand {
         connector: String,
     },
     /// Show what a filter would have dropped of the last records; nothing is changed
+    #[command(
+        after_help = "Examples:\n  connector-host filters try fixed.toml --connector acme/scanner-1\n  connector-host filters try \"fixed findings\" --last 50000"
+    )]
     Try(TryFilter),
 }
 
@@ -255,4 +327,21 @@ pub(crate) struct TryFilter {
     /// How many records
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(crate) last: u64,
+}
+
+/// What to show of alerts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlertsCommand {
+    /// List alerts, the newest first
+    List {
+        /// Only those that are not over
+        #[arg(long)]
+        open: bool,
+        /// Only those of one tenant
+        #[arg(long, value_name = "TENANT")]
+        tenant: Option<String>,
+        /// How many
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        last: u64,
+    },
 }

@@ -8,6 +8,7 @@ mod add;
 mod delete;
 mod edit;
 mod export;
+mod recollect;
 mod running;
 mod show;
 
@@ -48,6 +49,7 @@ pub(crate) async fn run(
         ConnectorsCommand::Run(run) => running::run(global, run, screen).await,
         ConnectorsCommand::Delete { name, yes } => delete::run(global, name, *yes).await,
         ConnectorsCommand::Export { name } => export::run(global, name),
+        ConnectorsCommand::Recollect(arguments) => recollect::run(global, arguments).await,
     }
 }
 

@@ -21,6 +21,9 @@ struct Document<'a> {
     total: usize,
     /// `{"id","name","tenant","conditions":[{"field","operator","values"}],"revision","connectors","created","modified"}`.
     filters: &'a [StoredFilter],
+    /// What attaching one does besides.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [String],
 }
 
 /// The JSON result of `filters show`.
@@ -41,7 +44,7 @@ pub(crate) async fn run(global: &Global, command: &FiltersCommand) -> Result<Ans
                 Some(catalogue) => catalogue.filters()?,
                 None => Vec::new(),
             };
-            return Ok(answer(describe_list(&filters), &filters));
+            return Ok(answer(describe_list(&filters), &filters, &[]));
         }
         FiltersCommand::Show { name } => {
             let filter = Catalogue::read(&directory)?.filter(name)?;
@@ -61,7 +64,8 @@ pub(crate) async fn run(global: &Global, command: &FiltersCommand) -> Result<Ans
         _ => None,
     };
     let keeper = Keeper::open(global)?;
-    let text = match (command, checked) {
+    let mut warnings = Vec::new();
+    let mut text = match (command, checked) {
         (FiltersCommand::Add { .. }, Some(file)) => {
             keeper
                 .add_filter(&file.name, file.tenant.as_deref(), &file.conditions)
@@ -81,7 +85,9 @@ pub(crate) async fn run(global: &Global, command: &FiltersCommand) -> Result<Ans
             format!("filter {name} was deleted")
         }
         (FiltersCommand::Attach { name, connector }, _) => {
-            match keeper.attach_filter(name, connector).await? {
+            let attached = keeper.attach_filter(name, connector).await?;
+            warnings = dry_run::warnings(keeper.catalogue(), name, connector)?;
+            match attached {
                 true => format!(
                     "from its next run on, connector {connector} drops what filter {name} matches, and counts it"
                 ),
@@ -91,20 +97,24 @@ pub(crate) async fn run(global: &Global, command: &FiltersCommand) -> Result<Ans
         (FiltersCommand::Detach { name, connector }, _) => {
             match keeper.detach_filter(name, connector).await? {
                 true => format!(
-                    "filter {name} drops nothing of connector {connector} any more; what it dropped comes back when the vendor reports another state of it"
+                    "filter {name} drops nothing of connector {connector} any more; what it dropped comes back when the vendor reports another state of it, or after `connector-host connectors recollect {connector}`"
                 ),
                 false => format!("filter {name} was not attached to connector {connector}"),
             }
         }
         _ => String::new(),
     };
-    Ok(answer(text, &keeper.catalogue().filters()?))
+    for warning in &warnings {
+        text.push_str(&format!("\n  warning  {warning}"));
+    }
+    Ok(answer(text, &keeper.catalogue().filters()?, &warnings))
 }
 
-fn answer(text: String, filters: &[StoredFilter]) -> Answer {
+fn answer(text: String, filters: &[StoredFilter], warnings: &[String]) -> Answer {
     let document = Document {
         total: filters.len(),
         filters,
+        warnings,
     };
     Answer::new(text, &document, 0)
 }

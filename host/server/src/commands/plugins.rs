@@ -5,7 +5,7 @@ mod accept;
 mod list;
 mod reload;
 
-pub(crate) use accept::{Accepted, accept, accept_in, answer as accepted};
+pub(crate) use accept::{Accepted, accept, accept_in};
 pub(crate) use list::list;
 pub(crate) use reload::reload;
 

@@ -2,7 +2,7 @@
 
 use crate::arguments::Global;
 use crate::failure::Failure;
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// Longer than any secret that somebody types.
@@ -29,7 +29,7 @@ pub(crate) fn ask(question: &str) -> bool {
 /// If nothing was typed, or two different things, or the terminal would show it.
 pub(crate) fn secret(global: &Global, what: &str) -> Result<String, Failure> {
     let secret = match io::stdin().is_terminal() {
-        false => line(),
+        false => line(io::stdin().lock()),
         true if global.json => Err(io::Error::other(
             "--json is for programs, which are not asked",
         )),
@@ -55,10 +55,12 @@ pub(crate) fn secret(global: &Global, what: &str) -> Result<String, Failure> {
     }
 }
 
-/// One line of standard input.
-fn line() -> io::Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::with_capacity(1 << 10));
-    let mut input = io::stdin().lock().take(LONGEST_LINE);
+/// The first line of what is typed or written, without its end.
+fn line(input: impl io::BufRead) -> io::Result<Zeroizing<String>> {
+    // Room for all of it: a text that grows leaves its old bytes behind.
+    let room = usize::try_from(LONGEST_LINE).unwrap_or(0);
+    let mut text = Zeroizing::new(String::with_capacity(room));
+    let mut input = input.take(LONGEST_LINE);
     input.read_line(&mut text)?;
     let length = text.trim_end_matches(['\n', '\r']).len();
     text.truncate(length);
@@ -75,7 +77,7 @@ fn hidden(question: &str) -> io::Result<Zeroizing<String>> {
     hidden.local_modes.insert(LocalModes::ECHONL);
     write!(io::stderr(), "{question}: ").and_then(|()| io::stderr().flush())?;
     tcsetattr(io::stdin(), OptionalActions::Flush, &hidden)?;
-    let typed = line();
+    let typed = line(io::stdin().lock());
     tcsetattr(io::stdin(), OptionalActions::Now, &shown)?;
     typed
 }
@@ -83,4 +85,17 @@ fn hidden(question: &str) -> io::Result<Zeroizing<String>> {
 #[cfg(not(unix))]
 fn hidden(_question: &str) -> io::Result<Zeroizing<String>> {
     Err(io::Error::other("this terminal would show it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line;
+
+    #[test]
+    fn a_secret_is_one_line_without_its_end() {
+        let read = |text: &str| line(text.as_bytes()).map(|line| line.to_string()).ok();
+        assert_eq!(read(" two words \r\nmore\n"), Some(" two words ".into()));
+        assert_eq!(read("no end"), Some("no end".into()));
+        assert_eq!(read(""), Some(String::new()));
+    }
 }

@@ -33,6 +33,13 @@ pub(crate) async fn run(global: &Global, command: &UsersCommand) -> Result<Answe
         };
         return Ok(answer(describe(&users), &users));
     }
+    if let UsersCommand::Edit(edit) = command
+        && edit.is_empty()
+    {
+        return Err(Failure::Usage(
+            "nothing was said that is to be another: name --role, --tenant, --all-tenants or --active".into(),
+        ));
+    }
     // Asked for before the directory is owned: nobody else has to wait for somebody who types.
     let password = match command {
         UsersCommand::Add(AddUser { name, source, .. })

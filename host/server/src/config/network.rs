@@ -9,7 +9,8 @@ use crate::document::{self, Section};
 use crate::failure::Mistake;
 use connector_runtime::Limits;
 use connector_runtime::egress::{
-    AddressPolicy, ClientIdentity, Credential, NetworkOptions, NetworkUpstream, Proxy, Secret,
+    AddressPolicy, ClientIdentity, Credential, NetworkOptions, NetworkUpstream, Origin,
+    OriginError, Proxy, Secret,
 };
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 use toml::Value;
+use url::Url;
 use zeroize::Zeroizing;
 
 /// Larger than any certificate, key or password.
@@ -88,6 +90,18 @@ const NUMBERS: [NumberKey; 6] = [
     },
 ];
 
+/// What stands for any destination; the rest is for connectors.
+pub(super) const REACH: [&str; 8] = [
+    "ca_file",
+    "allow_networks",
+    "client_certificate",
+    "client_key",
+    "proxy",
+    "proxy_username",
+    "proxy_password_file",
+    "connect_seconds",
+];
+
 const KEYS: [&str; 13] = [
     "ca_file",
     "allow_networks",
@@ -111,7 +125,16 @@ impl Network {
         besides: &[&str],
         mistakes: &mut Vec<Mistake>,
     ) -> Self {
-        section.refuse_unknown(&[&KEYS, besides].concat(), mistakes);
+        Self::check_only(section, &[&KEYS, besides].concat(), mistakes)
+    }
+
+    /// Reads one section, in which these keys may stand and no others.
+    pub(super) fn check_only(
+        section: &Section<'_>,
+        known: &[&str],
+        mistakes: &mut Vec<Mistake>,
+    ) -> Self {
+        section.refuse_unknown(known, mistakes);
         let mut network = Self {
             networks: networks(section, mistakes),
             ..Self::default()
@@ -121,19 +144,9 @@ impl Network {
         }
         network.identity = identity(section, mistakes);
         network.proxy = proxy(section, mistakes);
-        for key in &NUMBERS {
-            let Some(value) = section.table.get(key.name) else {
-                continue;
-            };
-            let whole = value
-                .as_integer()
-                .and_then(|number| u64::try_from(number).ok());
-            match whole.filter(|number| (1..=key.most).contains(number)) {
-                Some(number) => (key.set)(&mut network, number),
-                None => {
-                    let message = format!("must be a whole number from 1 to {}", key.most);
-                    mistakes.push(section.mistake(key.name, message));
-                }
+        for key in NUMBERS.iter().filter(|key| known.contains(&key.name)) {
+            if let Some(number) = section.whole(key.name, 1, key.most, mistakes) {
+                (key.set)(&mut network, number);
             }
         }
         network
@@ -169,20 +182,33 @@ impl Network {
 
     /// The client of the connector `place` (`tenant/name`).
     pub(crate) fn options(&self, place: &str, limits: &Limits, loopback: bool) -> NetworkOptions {
+        let remedy = format!(
+            "list its network in `allow_networks` under [network] or [network.connectors.\"{place}\"] of host.toml"
+        );
+        let mut options = self.reach(remedy);
+        options.addresses.loopback = loopback;
+        options.connect_timeout = Some(limits.connect_timeout);
+        options.idle_connections = usize::try_from(limits.connections).ok();
+        options
+    }
+
+    /// The client of a destination that is no connector's; `remedy` ends a sentence like "to allow it, ...".
+    pub(super) fn reach(&self, remedy: String) -> NetworkOptions {
         NetworkOptions {
             addresses: AddressPolicy {
                 networks: self.networks.clone(),
-                loopback,
+                loopback: false,
             },
-            remedy: Some(format!(
-                "list its network in `allow_networks` under [network] or [network.connectors.\"{place}\"] of host.toml"
-            )),
+            remedy: Some(remedy),
             ca_pem: self.ca_pem.clone(),
             identity: self.identity.clone(),
             proxy: self.proxy.clone().flatten(),
             lookup: None,
-            connect_timeout: Some(limits.connect_timeout),
-            idle_connections: usize::try_from(limits.connections).ok(),
+            connect_timeout: Some(
+                self.connect
+                    .unwrap_or_else(|| Limits::default().connect_timeout),
+            ),
+            idle_connections: Some(1),
         }
     }
 }
@@ -204,6 +230,40 @@ pub(super) fn check_connectors(
         connectors.insert(name.clone(), Network::check(&own, &[], mistakes));
     }
     connectors
+}
+
+/// An address that somebody typed for a destination that is no connector's, and its origin: `https://`, or `http://` on
+/// this machine (which, like any private address, must be allowed besides).
+pub(super) fn address(text: &str) -> Result<(Url, Origin), String> {
+    let url = Url::parse(text.trim()).map_err(|error| {
+        format!("is not a URL ({error}); write it like https://hooks.example.com/path")
+    })?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not hold a user name or password".into());
+    }
+    if url.fragment().is_some() {
+        return Err("must not have a fragment".into());
+    }
+    let origin = url.origin().ascii_serialization();
+    match Origin::parse(&origin, true) {
+        Ok(origin) => Ok((url, origin)),
+        Err(OriginError::ClearText) => Err(
+            "would send it in clear text; use https:// (http:// is for addresses of this machine)"
+                .into(),
+        ),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The text in a file that only its owner can read; `path` starts at the directory of `file`.
+pub(super) fn secret_file(file: &Path, path: &str) -> Result<Zeroizing<String>, String> {
+    let path = beside(file, path);
+    let bytes = Zeroizing::new(read(&path, Readers::Owner)?);
+    // Editors and `echo` end a file with a newline that is no part of the secret.
+    match std::str::from_utf8(&bytes).map(|text| text.trim_end_matches(['\n', '\r'])) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(format!("{} is not UTF-8; check the path", path.display())),
+    }
 }
 
 fn networks(section: &Section<'_>, mistakes: &mut Vec<Mistake>) -> Vec<IpNet> {

@@ -13,7 +13,7 @@ pub(crate) struct Event {
     /// In milliseconds since 1970.
     pub(crate) time: u64,
     /// `created`, `edited`, `activated`, `deactivated`, `deleted`, `profile`, `filter`, `device`, `tenant`, `key`,
-    /// `status`, `user`, `token`.
+    /// `status`, `user`, `token`, `alert`, `recollect`.
     pub(crate) kind: String,
     /// One sentence; never a value.
     pub(crate) text: String,

@@ -175,6 +175,44 @@ CREATE TABLE tokens (
 CREATE UNIQUE INDEX tokens_by_name ON tokens (coalesce(tenant, ''), name);
 ";
 
+/// Alerts, at most one open of a kind for each connector; what is still to be delivered about them; and which destinations
+/// asked to be sent nothing any more.
+const ALERTS: &str = "
+CREATE TABLE alerts (
+    id TEXT PRIMARY KEY,
+    connector TEXT NOT NULL REFERENCES connectors (id),
+    kind TEXT NOT NULL,
+    message TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    raised INTEGER NOT NULL,
+    cleared INTEGER
+) STRICT;
+CREATE UNIQUE INDEX open_alerts ON alerts (connector, kind) WHERE cleared IS NULL;
+CREATE INDEX alerts_by_time ON alerts (raised);
+CREATE INDEX alerts_by_end ON alerts (cleared) WHERE cleared IS NOT NULL;
+
+CREATE TABLE deliveries (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    alert TEXT NOT NULL REFERENCES alerts (id),
+    webhook TEXT NOT NULL,
+    body TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    due INTEGER NOT NULL
+) STRICT;
+CREATE INDEX deliveries_by_due ON deliveries (webhook, due);
+CREATE INDEX deliveries_by_alert ON deliveries (alert);
+
+CREATE INDEX activations ON events (connector, time) WHERE kind = 'activated';
+
+CREATE TABLE closed_webhooks (
+    name TEXT PRIMARY KEY,
+    address TEXT NOT NULL,
+    closed INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
 /// All steps of `journal.sqlite`, in the order of their release. It only ever grows at its end: a new step of the catalogue
 /// is written there, behind whatever the journal has released by then.
 pub(crate) fn migrations() -> Vec<M<'static>> {
@@ -184,5 +222,6 @@ pub(crate) fn migrations() -> Vec<M<'static>> {
     steps.extend(later);
     steps.push(M::up(STATUS));
     steps.push(M::up(ACCESS));
+    steps.push(M::up(ALERTS));
     steps
 }

@@ -250,6 +250,14 @@ impl Catalogue {
         Ok(self.keys.end_rotation(committed)?)
     }
 
+    /// Whether every key that is there can be used.
+    ///
+    /// # Errors
+    /// What is wrong with the first that cannot.
+    pub(crate) fn check_key(&self) -> Result<(), KeyError> {
+        self.keys.load().map(drop)
+    }
+
     /// Whether the environment's new key was what secrets are sealed with now.
     pub(crate) fn rotates_to_variable(&self) -> bool {
         self.keys.rotates_to_variable()

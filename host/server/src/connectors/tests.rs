@@ -3,6 +3,7 @@ use super::error::CatalogueError;
 use super::key::{FILE_NAME as KEY_FILE, Keys};
 use super::secret::Plain;
 use super::*;
+use crate::status::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use connector_runtime::interflow::Index;
@@ -107,6 +108,87 @@ fn a_file_of_every_released_schema_is_brought_up_to_date_and_keeps_its_ids() {
         assert_eq!(catalogue.devices().unwrap()[0].name, "dp");
         assert_eq!(catalogue.profiles().unwrap()[0].name, "Default");
     }
+}
+
+#[test]
+fn statuses_begin_with_what_the_last_run_of_each_connector_came_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut old = Connection::open(directory.path().join(FILE_NAME)).unwrap();
+    let steps = |count| schema::migrations().into_iter().take(count).collect();
+    let has_statuses = |count: &usize| {
+        let mut database = Connection::open_in_memory().unwrap();
+        Migrations::new(steps(*count))
+            .to_latest(&mut database)
+            .unwrap();
+        database.table_exists(None, "statuses").unwrap()
+    };
+    let with = (1..).find(has_statuses).unwrap();
+    Migrations::new(steps(with - 1))
+        .to_latest(&mut old)
+        .unwrap();
+    old.execute_batch("INSERT INTO tenants VALUES ('t', 'acme', 1); INSERT INTO devices VALUES ('branch', 'sensor', 1);")
+        .unwrap();
+    let refused =
+        r#"{"reason":"no","contents":[{"outcome":"failed","failure":{"kind":"unauthenticated"}}]}"#;
+    let broken =
+        r#"{"reason":"no","contents":[{"outcome":"failed","failure":{"kind":"unavailable"}}]}"#;
+    let rows = [
+        ("a", "done", Some("{}")),
+        ("b", "failed", Some(refused)),
+        ("c", "failed", Some(broken)),
+        (
+            "d",
+            "postponed",
+            Some(r#"{"reason":"later","resume_at":99}"#),
+        ),
+        ("e", "interrupted", None),
+        ("f", "incomplete", Some("{}")),
+    ];
+    for (id, outcome, ledger) in rows {
+        old.execute(
+            "INSERT INTO connectors (id, tenant, name, kind, created) VALUES (?1, 't', ?1, 'acme-scanner', 1)",
+            [id],
+        )
+        .unwrap();
+        let run_on = if id == "f" { "branch" } else { "dp" };
+        old.execute(
+            "INSERT INTO definitions (connector, settings, content_types, interval_minutes, active, run_on, version,
+                 created, modified) VALUES (?1, '{}', '[]', 5, 1, ?2, '1', 7, 7)",
+            [id, run_on],
+        )
+        .unwrap();
+        for (run, started, outcome, ledger) in
+            [("1", 1, "done", Some("{}")), ("2", 2, outcome, ledger)]
+        {
+            old.execute(
+                "INSERT INTO runs (id, connector, started, ended, outcome, ledger) VALUES (?2 || ?1, ?1, ?3, 3, ?4, ?5)",
+                rusqlite::params![id, run, started, outcome, ledger],
+            )
+            .unwrap();
+        }
+    }
+    drop(old);
+    let catalogue = Catalogue::read(directory.path()).unwrap();
+    let facts = catalogue.facts(None).unwrap();
+    let judged: Vec<_> = facts
+        .iter()
+        .map(|facts| facts.judged().map(State::as_str))
+        .collect();
+    let [healthy, refused, failing, waiting, incomplete] = [
+        "healthy",
+        "stopped-after-refused-login",
+        "failing",
+        "waiting-for-quota",
+        "incomplete",
+    ]
+    .map(Some);
+    assert_eq!(
+        judged,
+        [healthy, refused, failing, waiting, None, incomplete]
+    );
+    assert_eq!((facts[3].not_before, facts[3].started), (Some(99), Some(2)));
+    // A sensor's connector needs no profile, so it is due.
+    assert_eq!((facts[0].due, facts[5].due), (None, Some(7)));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::connectors::schedule::PluginState;
 use crate::definition::Definition;
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::metrics::Metrics;
 use crate::plugins::SharedDirectory;
 use connector_runtime::runs::{
     self, Connector, Ledger, Observer, RunError, RunOptions, StartError,
@@ -37,6 +38,7 @@ pub(crate) struct HostRunner {
     host: Arc<Host>,
     catalogue: Arc<Catalogue>,
     plugins: Arc<SharedDirectory>,
+    metrics: Metrics,
 }
 
 impl HostRunner {
@@ -45,11 +47,13 @@ impl HostRunner {
         host: Arc<Host>,
         catalogue: Arc<Catalogue>,
         plugins: Arc<SharedDirectory>,
+        metrics: Metrics,
     ) -> Self {
         Self {
             host,
             catalogue,
             plugins,
+            metrics,
         }
     }
 
@@ -87,15 +91,24 @@ impl Runner for HostRunner {
         Box::pin(async move {
             let (connector, definition) = self.connector(connector)?;
             let journal = self.catalogue.journal();
+            let _under_way = self.metrics.begin_run(connector.identity());
             let ledger = runs::collect(&connector, journal, &options, observer).await;
-            ledger.map_err(|error| match error {
+            if let Ok(ledger) = &ledger {
+                self.metrics.observe_run(ledger);
+            }
+            let explained = ledger.map_err(|error| match error {
                 RunError::Held(held) => Failure::Held(held),
                 RunError::Start(StartError::Settings(problems)) => definition.refused(&problems),
                 RunError::Start(StartError::Suspended(suspension)) => {
                     Failure::Suspended(suspension)
                 }
                 error => Failure::Run(error),
-            })
+            });
+            if let Err(failure) = &explained {
+                let identity = connector.identity();
+                self.metrics.observe_failure(identity, failure.code());
+            }
+            explained
         })
     }
 

@@ -43,6 +43,11 @@ impl Listening {
         })
     }
 
+    /// Whether a proxy stands before it.
+    pub(crate) fn is_behind_proxy(&self) -> bool {
+        self.behind_proxy
+    }
+
     /// Whether browsers reach it over TLS.
     pub(crate) fn is_secure(&self) -> bool {
         self.tls.is_some() || self.behind_proxy

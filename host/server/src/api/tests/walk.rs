@@ -28,6 +28,7 @@ const NEEDS: &[(&str, Right)] = &[
     ("delete_user", Right::Administer),
     ("detach_filter", Right::Change),
     ("edit_user", Right::Administer),
+    ("list_alerts", Right::Read),
     ("list_connector_events", Right::Read),
     ("list_connector_runs", Right::Read),
     ("list_connectors", Right::Read),
@@ -41,6 +42,7 @@ const NEEDS: &[(&str, Right)] = &[
     ("list_users", Right::Change),
     // Oneself.
     ("log_out", Right::Read),
+    ("recollect_connector", Right::Change),
     ("reload_plugins", Right::Administer),
     ("remove_from_profile", Right::Administer),
     ("rename_tenant", Right::Administer),
@@ -126,8 +128,11 @@ impl Operation {
         }
         let document = serde_json::to_value(document()).unwrap();
         let mut body = sample(&document, schema, things);
-        if self.id == "rename_tenant" {
-            body["name"] = json!(things.tenant);
+        match self.id.as_str() {
+            "rename_tenant" => body["name"] = json!(things.tenant),
+            // Without one it is for all tenants, which is root's.
+            "create_filter" => body["tenant"] = json!(things.tenant),
+            _ => {}
         }
         Some(body)
     }

@@ -9,7 +9,7 @@ use crate::connectors::Catalogue;
 use crate::failure::Failure;
 use crate::figures;
 use crate::report::printable;
-use connector_runtime::interflow::{Filter, remains};
+use connector_runtime::interflow::{Filter, Operator, remains};
 use connector_runtime::journal::JournalError;
 use serde::Serialize;
 use serde_json::Value;
@@ -18,6 +18,8 @@ use utoipa::ToSchema;
 
 /// Samples that are shown.
 const SAMPLES: usize = 5;
+/// Records that a filter is tried on when it is attached.
+const LOOKED_AT: u64 = 10_000;
 
 /// The JSON result.
 #[derive(Default, Serialize, ToSchema)]
@@ -38,12 +40,32 @@ pub(crate) struct Tried {
 
 pub(super) fn run(catalogue: &Catalogue, dry: &TryFilter) -> Result<Answer, Failure> {
     let filter = filter(catalogue, &dry.filter)?;
-    let connector = match &dry.connector {
+    let tried = try_on(catalogue, &filter, dry.connector.as_deref(), dry.last)?;
+    Ok(Answer::new(describe(&tried), &tried, 0))
+}
+
+/// What a filter that is attached to a connector does besides, as its last records show.
+pub(super) fn warnings(
+    catalogue: &Catalogue,
+    name: &str,
+    connector: &str,
+) -> Result<Vec<String>, Failure> {
+    let filter = filter(catalogue, name)?;
+    let tried = try_on(catalogue, &filter, Some(connector), LOOKED_AT)?;
+    Ok(tried.warnings)
+}
+
+fn try_on(
+    catalogue: &Catalogue,
+    filter: &Filter,
+    connector: Option<&str>,
+    last: u64,
+) -> Result<Tried, Failure> {
+    let connector = match connector {
         Some(reference) => Some(catalogue.connector(reference)?.id),
         None => None,
     };
-    let tried = look(catalogue, &filter, connector.as_deref(), dry.last)?;
-    Ok(Answer::new(describe(&tried), &tried, 0))
+    look(catalogue, filter, connector.as_deref(), last)
 }
 
 /// What a filter would have dropped of the last records, of one connector (by its id) or of all.
@@ -83,8 +105,17 @@ pub(crate) fn look(
         }
         Ok(())
     })?;
-    tried.warn();
+    tried.warn(filter);
     Ok(tried)
+}
+
+/// Whether a filter asks for findings that were mended, whatever there is now.
+fn names_fixed(filter: &Filter) -> bool {
+    filter.conditions.iter().any(|condition| {
+        condition.field == "vulnerability.status"
+            && matches!(condition.operator, Operator::Is | Operator::In)
+            && condition.values.iter().any(|value| value == "Fixed")
+    })
 }
 
 /// A kept filter by its name, or one in a file.
@@ -122,12 +153,15 @@ impl Tried {
         }
     }
 
-    fn warn(&mut self) {
+    fn warn(&mut self, filter: &Filter) {
         if self.hosts > 0 {
             self.warnings.push(format!(
                 "it drops {}: searches for these hosts find less, though the assets keep them",
                 figures::counted(self.hosts, "host record")
             ));
+        }
+        if self.fixed == 0 && names_fixed(filter) {
+            self.warnings.push("it drops findings with the status Fixed, of which none was among these: whoever follows the records alone never hears that they were mended".into());
         }
         if self.fixed > 0 {
             self.warnings.push(format!(

@@ -67,6 +67,8 @@ async fn a_user_is_made_edited_and_deleted() {
     );
     let last = command(&data, "users delete alice").await.unwrap_err();
     assert_eq!((last.exit(), last.code()), (2, "conflict"));
+    let nothing = command(&data, "users edit alice").await.unwrap_err();
+    assert_eq!(nothing.code(), "usage");
     let nobody = command(&data, "users edit bob --active true")
         .await
         .unwrap_err();
