@@ -11,6 +11,7 @@ use crate::connectors::Catalogue;
 use crate::connectors::definition::Entry;
 use crate::connectors::secret::Plain;
 use crate::host::Host;
+use crate::metrics::Metrics;
 use crate::plugins::SharedDirectory;
 use crate::schedule::{HostRunner, Schedule};
 use axum::body::Body;
@@ -117,10 +118,12 @@ impl Site {
         catalogue.journal().set_disk_floor(0);
         let plugins = SharedDirectory::open(&host, catalogue.journal()).await;
         let plugins = Arc::new(plugins.ok().unwrap());
+        let metrics = Metrics::new(host.clock());
         let runner = HostRunner::new(
             Arc::clone(&host),
             Arc::clone(&catalogue),
             Arc::clone(&plugins),
+            metrics.clone(),
         );
         let schedule = Schedule::new(
             Arc::clone(&catalogue),
@@ -133,6 +136,10 @@ impl Site {
         let router = router(ApiState {
             service: Arc::new(service),
             access: access.clone(),
+            readable: metrics::Readable {
+                metrics,
+                behind_proxy: false,
+            },
         });
         catalogue.add_profile("shared").await.unwrap();
         catalogue.add_sensor("sensor").await.unwrap();

@@ -59,6 +59,10 @@ fn every_list_has_pages_an_order_and_a_tenant() {
         found += 1;
         let parameters = operation.document["parameters"].as_array().unwrap();
         for wanted in ["tenant", "q", "limit", "offset", "sort"] {
+            // An alert has no name.
+            if wanted == "q" && operation.id == "list_alerts" {
+                continue;
+            }
             let found = parameters
                 .iter()
                 .any(|parameter| parameter["name"] == wanted && parameter["in"] == "query");
