@@ -409,7 +409,10 @@ pub(crate) async fn events(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<EventList>, Problem> {
     let connector = visible(&service, &principal, &reference)?;
-    let events = service.catalogue.events(&connector.id, EVENTS)?;
+    let mut events = service.catalogue.events(&connector.id, EVENTS)?;
+    let tenant = Some((connector.tenant.as_str(), connector.tenant_id.as_str()));
+    // An event has no name; what it says is looked at instead.
+    events.retain(|event| query.wants(&event.text, tenant));
     let Page { total, entries } = query.page(
         events,
         &[

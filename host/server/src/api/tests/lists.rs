@@ -62,7 +62,6 @@ async fn every_list_is_cut_into_pages_sorted_and_limited_to_a_tenant() {
             "offset=-1",
             "colour=red",
             "limit=1&limit=2",
-           
         ] {
             assert_eq!(
                 ask(wrong.into()).await.problem().status,
