@@ -275,7 +275,7 @@ impl Schedule {
     }
 
     /// The connectors whose runs are under way, with their progress, by their ids.
-#[cfg(test)]
+    #[cfg(test)]
     pub(crate) fn under_way(&self) -> BTreeMap<String, Progress> {
         let board = self.0.board();
         let running = board.running.iter();

@@ -91,7 +91,7 @@ impl Principal {
             Right::Administer => {
                 format!("only a root user may {deed}; ask an administrator")
             }
-            Right::Change => {
+            Right::Change | Right::Read => {
                 format!("a {} user may not {deed}; ask an administrator", self.role)
             }
         }))

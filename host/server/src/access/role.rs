@@ -22,6 +22,8 @@ pub(crate) enum Role {
 /// What a request wants to do. What a tenant may be touched is another question: see [`super::Principal::sees`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Right {
+    /// Look at what belongs to a tenant.
+    Read,
     /// Connectors, log filters, tests, runs and tokens of a tenant.
     Change,
     /// What is shared by all tenants: profiles, plugins, networks, destinations, devices, tenants, users, secrets.
@@ -41,6 +43,7 @@ impl Role {
     /// Whether it has a right.
     pub(crate) fn has(self, right: Right) -> bool {
         match right {
+            Right::Read => true,
             Right::Change => self != Self::ReadOnly,
             Right::Administer => self == Self::Root,
         }

@@ -321,11 +321,11 @@ async fn a_host_without_users_says_how_to_make_one() {
 
 #[test]
 fn a_right_is_one_of_the_role_and_a_refusal_says_whom_to_ask() {
-    let rights = [Right::Change, Right::Administer];
+    let rights = [Right::Read, Right::Change, Right::Administer];
     for (role, has) in [
-        (Role::Root, [true, true]),
-        (Role::TenantAdmin, [true, false]),
-        (Role::ReadOnly, [false, false]),
+        (Role::Root, [true, true, true]),
+        (Role::TenantAdmin, [true, true, false]),
+        (Role::ReadOnly, [true, false, false]),
     ] {
         let principal = Principal {
             role,

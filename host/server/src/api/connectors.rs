@@ -141,6 +141,7 @@ pub(crate) fn visible(
     principal: &Principal,
     reference: &str,
 ) -> Result<StoredConnector, Problem> {
+    principal.require(Right::Read, "see connectors")?;
     let unknown = || Problem::not_found(format!("there is no connector `{reference}`"));
     match service.catalogue.connector(reference) {
         // A bare name would be one or several depending on what other tenants have.

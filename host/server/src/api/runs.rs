@@ -313,7 +313,11 @@ pub(crate) async fn run(
         let ledger = handle.finished().await?;
         let ledger: Value = serde_json::from_str(&ledger.to_json()).unwrap_or_default();
         let reply = RunReply {
-            run: service.catalogue.connector(&connector.id)?.last_run.map(|run| run.id),
+            run: service
+                .catalogue
+                .connector(&connector.id)?
+                .last_run
+                .map(|run| run.id),
             connector: connector.id,
             message: ledger["reason"].as_str().unwrap_or_default().to_owned(),
             ledger,

@@ -12,7 +12,10 @@ use std::fmt::Error;
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(test),
-    expect(dead_code, reason = "the README's table is compared with these by a test")
+    expect(
+        dead_code,
+        reason = "the README's table is compared with these by a test"
+    )
 )]
 pub(crate) struct Family {
     /// As queries name it.
