@@ -145,26 +145,32 @@ pub(crate) fn router(state: ApiState) -> Router {
         .fallback(|| async {
             Problem::not_found("there is nothing at this path; /api/docs shows what there is")
         })
+        .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(
             state.access.clone(),
             access::layer,
         ));
     let document = document();
-    let page = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", document);
+    // Unless it is told not to, the page asks a validator on the internet about every document.
+    let page = utoipa_swagger_ui::SwaggerUi::new("/api/docs")
+        .config(utoipa_swagger_ui::Config::default().validator_url("none"))
+        .url("/api/openapi.json", document);
     Router::new()
         .route("/healthz", get(|| async { (StatusCode::OK, "ok\n") }))
         .merge(page)
         .merge(metrics::routes(state.clone()))
         .merge(guarded.with_state(state))
-        .method_not_allowed_fallback(|| async {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "bad-request",
-                "this path is there, but not with this method; /api/docs shows which it has",
-            )
-        })
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::map_response(with_fences))
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "bad-request",
+        "this path is there, but not with this method; /api/docs shows which it has",
+    )
 }
 
 /// What every answer says to a browser.
@@ -195,3 +201,6 @@ async fn with_fences(mut response: Response) -> Response {
         .or_insert(HeaderValue::from_static("no-store"));
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,8 +29,8 @@ pub(crate) struct Service {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) plugins: Arc<SharedDirectory>,
     pub(crate) schedule: Arc<Schedule>,
-    /// The connector that is being tested.
-    testing: Mutex<Option<String>>,
+    /// The connector that is being tested: its tenant's name, and its own.
+    testing: Mutex<Option<(String, String)>>,
 }
 
 impl Service {

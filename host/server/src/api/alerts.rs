@@ -74,7 +74,7 @@ fn filter(principal: &Principal, query: AlertsQuery) -> Result<Option<AlertFilte
 }
 
 /// Alerts, the newest first
-#[utoipa::path(get, path = "/alerts", tag = "alerts", params(AlertsQuery), responses((status = 200, body = AlertList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/alerts", operation_id = "list_alerts", tag = "alerts", params(AlertsQuery), responses((status = 200, body = AlertList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     principal: Principal,

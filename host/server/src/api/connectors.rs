@@ -1,12 +1,14 @@
 //! `/connectors`: the life of a connector, in the shapes of the platform's own API.
 
 use super::extract::{Json, Name, Query};
+use super::filters;
 use super::page::{ListQuery, Page};
 use super::problem::Problem;
 use crate::access::{Principal, Right};
 use crate::connectors::Catalogue;
 use crate::connectors::event::Event;
 use crate::connectors::listing::{ConnectorFilter, ConnectorPage, LastRun, StoredConnector};
+use crate::schedule::Progress;
 use crate::service::{Change, ConnectorChange, NewConnector, Service, TestReply};
 use crate::status::Status;
 use axum::extract::State;
@@ -68,6 +70,8 @@ pub(crate) struct ConnectorDocument {
     pub(crate) due: Option<u64>,
     /// The run that began last.
     pub(crate) last_run: Option<LastRun>,
+    /// How far the run under way is; null if there is none.
+    pub(crate) progress: Option<Progress>,
 }
 
 /// How things stand with a connector.
@@ -138,9 +142,16 @@ pub(crate) fn visible(
     principal: &Principal,
     reference: &str,
 ) -> Result<StoredConnector, Problem> {
+    principal.require(Right::Read, "see connectors")?;
     let unknown = || Problem::not_found(format!("there is no connector `{reference}`"));
     match service.catalogue.connector(reference) {
-        Ok(connector) if principal.sees(&connector.tenant_id) => Ok(connector),
+        // A bare name would be one or several depending on what other tenants have.
+        Ok(connector)
+            if principal.sees(&connector.tenant_id)
+                && (reference == connector.id || reference == connector.full_name()) =>
+        {
+            Ok(connector)
+        }
         Ok(_) => Err(unknown()),
         Err(error) if error.code() == "not-found" => Err(unknown()),
         Err(error) => Err(error.into()),
@@ -150,9 +161,9 @@ pub(crate) fn visible(
 fn document(service: &Service, connector: StoredConnector) -> Result<ConnectorDocument, Problem> {
     let status = service.catalogue.status(&connector.id)?;
     let status = status.ok_or_else(|| Problem::not_found("the connector has just been deleted"))?;
-    let filters = service.catalogue.filters_of(&connector.id)?;
-    let filters = filters.into_iter().map(|filter| filter.name).collect();
-    Ok(of(service, connector, &status, filters))
+    let attached = service.catalogue.filters_of(&connector.id)?;
+    let attached = attached.into_iter().map(|filter| filter.name).collect();
+    Ok(of(service, connector, &status, attached))
 }
 
 fn of(
@@ -163,6 +174,7 @@ fn of(
 ) -> ConnectorDocument {
     let directory = service.plugins.current();
     let plugin: Option<&Arc<Plugin>> = directory.find(&connector.kind);
+    let progress = service.schedule.current(&connector.id);
     ConnectorDocument {
         category: plugin.map(|plugin| plugin.manifest.category.clone()),
         id: connector.id,
@@ -189,6 +201,7 @@ fn of(
         profiles: connector.profiles,
         due: connector.due,
         last_run: connector.last_run,
+        progress,
     }
 }
 
@@ -208,7 +221,7 @@ fn changed(service: &Service, change: Change) -> Result<Json<ChangeDocument>, Pr
 }
 
 /// The connectors
-#[utoipa::path(get, path = "/connectors", tag = "connectors", params(ListQuery), responses((status = 200, body = ConnectorList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/connectors", operation_id = "list_connectors", tag = "connectors", params(ListQuery), responses((status = 200, body = ConnectorList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -229,7 +242,7 @@ pub(crate) async fn list(
 }
 
 /// One connector
-#[utoipa::path(get, path = "/connectors/{connector}", tag = "connectors", params(("connector" = String, Path, description = "Its id, or `tenant/name` with the slash as %2F")), responses((status = 200, body = ConnectorDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/connectors/{connector}", operation_id = "show_connector", tag = "connectors", params(("connector" = String, Path, description = "Its id, or `tenant/name` with the slash as %2F")), responses((status = 200, body = ConnectorDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn get(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -256,8 +269,13 @@ fn tenant_of(service: &Service, principal: &Principal, asked: &str) -> Result<St
     }
 }
 
+/// Whether things of the tenant of this name may be named to `principal`.
+fn names(principal: &Principal, tenant: &str) -> bool {
+    principal.tenant_name().is_none_or(|own| own == tenant)
+}
+
 /// Keep a new connector
-#[utoipa::path(post, path = "/connectors", tag = "connectors", request_body = NewConnector, responses((status = 201, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/connectors", operation_id = "create_connector", tag = "connectors", request_body = NewConnector, responses((status = 201, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn create(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -268,12 +286,15 @@ pub(crate) async fn create(
         principal.require(Right::Administer, "change profiles")?;
     }
     let tenant = tenant_of(&service, &principal, &new.cust_id)?;
+    for filter in &new.filter_list {
+        filters::seen(&service, &principal, filter)?;
+    }
     let change = service.create(&tenant, new).await?;
     Ok((StatusCode::CREATED, changed(&service, change)?))
 }
 
 /// Change a connector's settings
-#[utoipa::path(patch, path = "/connectors/{connector}", tag = "connectors", params(("connector" = String, Path, description = "Its id")), request_body = ConnectorChange, responses((status = 200, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(patch, path = "/connectors/{connector}", operation_id = "change_connector", tag = "connectors", params(("connector" = String, Path, description = "Its id")), request_body = ConnectorChange, responses((status = 200, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn change(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -287,7 +308,7 @@ pub(crate) async fn change(
 }
 
 /// Delete a connector with its secrets, positions and cache; its records stay
-#[utoipa::path(delete, path = "/connectors/{connector}", tag = "connectors", params(("connector" = String, Path, description = "Its id")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/connectors/{connector}", operation_id = "delete_connector", tag = "connectors", params(("connector" = String, Path, description = "Its id")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn delete(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -300,7 +321,7 @@ pub(crate) async fn delete(
 }
 
 /// Let a connector collect
-#[utoipa::path(post, path = "/connectors/{connector}/activate", tag = "connectors", params(("connector" = String, Path, description = "Its id")), responses((status = 200, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/connectors/{connector}/activate", operation_id = "activate_connector", tag = "connectors", params(("connector" = String, Path, description = "Its id")), responses((status = 200, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn activate(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -310,7 +331,7 @@ pub(crate) async fn activate(
 }
 
 /// Let a connector collect no longer; a run under way stops at its next safe point
-#[utoipa::path(post, path = "/connectors/{connector}/deactivate", tag = "connectors", params(("connector" = String, Path, description = "Its id")), responses((status = 200, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/connectors/{connector}/deactivate", operation_id = "deactivate_connector", tag = "connectors", params(("connector" = String, Path, description = "Its id")), responses((status = 200, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn deactivate(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -332,7 +353,7 @@ async fn set_active(
 }
 
 /// Check a kept connector's credentials and connectivity, at once; one test at a time
-#[utoipa::path(post, path = "/connectors/{connector}/test", tag = "connectors", params(("connector" = String, Path, description = "Its id")), responses((status = 200, body = TestReply), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/connectors/{connector}/test", operation_id = "test_connector", tag = "connectors", params(("connector" = String, Path, description = "Its id")), responses((status = 200, body = TestReply), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn test(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -340,11 +361,12 @@ pub(crate) async fn test(
 ) -> Result<Json<TestReply>, Problem> {
     let connector = visible(&service, &principal, &reference)?;
     principal.require(Right::Change, "change connectors")?;
-    Ok(Json(service.test(&connector).await?))
+    let asker = |tenant: &str| names(&principal, tenant);
+    Ok(Json(service.test(&connector, &asker).await?))
 }
 
 /// Check the credentials and connectivity of a connector that is not kept
-#[utoipa::path(post, path = "/connectors/test", tag = "connectors", request_body = NewConnector, responses((status = 200, body = TestReply), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/connectors/test", operation_id = "test_unsaved_connector", tag = "connectors", request_body = NewConnector, responses((status = 200, body = TestReply), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn test_unsaved(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -353,11 +375,12 @@ pub(crate) async fn test_unsaved(
     principal.require(Right::Change, "change connectors")?;
     let tenant = tenant_of(&service, &principal, &new.cust_id)?;
     let definition = new.definition(tenant).map_err(Problem::from)?;
-    Ok(Json(service.test_unsaved(&definition).await?))
+    let asker = |tenant: &str| names(&principal, tenant);
+    Ok(Json(service.test_unsaved(&definition, &asker).await?))
 }
 
 /// What was done to a connector, the newest first
-#[utoipa::path(get, path = "/connectors/{connector}/events", tag = "connectors", params(("connector" = String, Path, description = "Its id"), ListQuery), responses((status = 200, body = EventList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/connectors/{connector}/events", operation_id = "list_connector_events", tag = "connectors", params(("connector" = String, Path, description = "Its id"), ListQuery), responses((status = 200, body = EventList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn events(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -365,7 +388,10 @@ pub(crate) async fn events(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<EventList>, Problem> {
     let connector = visible(&service, &principal, &reference)?;
-    let events = service.catalogue.events(&connector.id, EVENTS)?;
+    let mut events = service.catalogue.events(&connector.id, EVENTS)?;
+    let tenant = Some((connector.tenant.as_str(), connector.tenant_id.as_str()));
+    // An event has no name; what it says is looked at instead.
+    events.retain(|event| query.wants(&event.text, tenant));
     let Page { total, entries } = query.page(
         events,
         &[

@@ -105,6 +105,19 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Query<T
     }
 }
 
+/// A path with two parameters, names or ids of things.
+pub(crate) struct Names(pub(crate) String, pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Names {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::<(String, String)>::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path((first, second))| Self(first, second))
+            .map_err(|_| Problem::not_found("a part of the path is not valid UTF-8"))
+    }
+}
+
 /// A path whose one parameter is the name or id of something.
 pub(crate) struct Name(pub(crate) String);
 

@@ -1,7 +1,7 @@
 //! `/filters`: which records of a connector are dropped instead of kept.
 
 use super::connectors::visible;
-use super::extract::{Json, Name, Query};
+use super::extract::{Json, Name, Names, Query};
 use super::page::{ListQuery, Page};
 use super::problem::{FieldError, Problem};
 use crate::access::{Principal, Right};
@@ -9,7 +9,7 @@ use crate::commands::filters::dry_run::{self, Tried};
 use crate::connectors::filter::StoredFilter;
 use crate::keeper::Changed;
 use crate::service::Service;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use connector_runtime::interflow::{Condition, Filter};
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,6 @@ pub(crate) struct ConditionBody {
     pub(crate) operator: String,
     /// None for `exists` and `not_exists`, several for `in`, otherwise one.
     #[serde(default)]
-    #[schema(value_type = Vec<Object>)]
     pub(crate) values: Vec<Value>,
 }
 
@@ -86,7 +85,6 @@ pub(crate) struct DryRun {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FilterList {
     total: usize,
-    #[schema(value_type = Vec<Object>)]
     filters: Vec<StoredFilter>,
 }
 
@@ -127,7 +125,11 @@ fn conditions(bodies: Vec<ConditionBody>) -> Result<Vec<Condition>, Problem> {
 }
 
 /// A filter that the caller may see: its tenant's, or all tenants'.
-fn seen(service: &Service, principal: &Principal, name: &str) -> Result<StoredFilter, Problem> {
+pub(crate) fn seen(
+    service: &Service,
+    principal: &Principal,
+    name: &str,
+) -> Result<StoredFilter, Problem> {
     let filters = service.catalogue.filters()?;
     filters
         .into_iter()
@@ -158,23 +160,26 @@ fn own(principal: &Principal, tenant: Option<&str>) -> Result<(), Problem> {
 }
 
 /// The filters that the caller may see; of their connectors, those that it may see
-#[utoipa::path(get, path = "/filters", tag = "filters", params(ListQuery), responses((status = 200, body = FilterList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/filters", operation_id = "list_filters", tag = "filters", params(ListQuery), responses((status = 200, body = FilterList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     principal: Principal,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<FilterList>, Problem> {
     let mut filters = service.catalogue.filters()?;
+    let tenants = service.catalogue.tenants()?;
+    let asked = query.tenant.as_ref().map(|asked| {
+        let tenant = tenants.iter().find(|tenant| tenant.id == *asked);
+        tenant.map_or(asked, |tenant| &tenant.name)
+    });
     filters.retain(|filter| {
         may_see(&principal, filter)
             && query
                 .q
                 .as_ref()
                 .is_none_or(|part| filter.name.contains(part))
-            && query
-                .tenant
-                .as_ref()
-                .is_none_or(|tenant| filter.tenant.as_ref().is_none_or(|own| own == tenant))
+            // What is all tenants' is this one's, too.
+            && asked.is_none_or(|asked| filter.tenant.as_ref().is_none_or(|own| own == asked))
     });
     for filter in &mut filters {
         hide_others(&principal, filter);
@@ -201,7 +206,7 @@ fn hide_others(principal: &Principal, filter: &mut StoredFilter) {
 }
 
 /// One filter
-#[utoipa::path(get, path = "/filters/{filter}", tag = "filters", params(("filter" = String, Path, description = "Its name")), responses((status = 200, body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/filters/{filter}", operation_id = "show_filter", tag = "filters", params(("filter" = String, Path, description = "Its name")), responses((status = 200, body = StoredFilter), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn get(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -213,7 +218,7 @@ pub(crate) async fn get(
 }
 
 /// Keep a new filter; it drops nothing before it is attached
-#[utoipa::path(post, path = "/filters", tag = "filters", request_body = NewFilter, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/filters", operation_id = "create_filter", tag = "filters", request_body = NewFilter, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn create(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -229,7 +234,7 @@ pub(crate) async fn create(
 }
 
 /// Give a filter other conditions
-#[utoipa::path(patch, path = "/filters/{filter}", tag = "filters", params(("filter" = String, Path, description = "Its name")), request_body = FilterChange, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(patch, path = "/filters/{filter}", operation_id = "change_filter", tag = "filters", params(("filter" = String, Path, description = "Its name")), request_body = FilterChange, responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn change(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -244,7 +249,7 @@ pub(crate) async fn change(
 }
 
 /// Delete a filter that is attached to nothing
-#[utoipa::path(delete, path = "/filters/{filter}", tag = "filters", params(("filter" = String, Path, description = "Its name")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/filters/{filter}", operation_id = "delete_filter", tag = "filters", params(("filter" = String, Path, description = "Its name")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn delete(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -257,7 +262,7 @@ pub(crate) async fn delete(
 }
 
 /// Show what conditions would have dropped of a connector's last records; nothing is changed
-#[utoipa::path(post, path = "/filters/try", tag = "filters", request_body = DryRun, responses((status = 200, body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/filters/try", operation_id = "try_filter", tag = "filters", request_body = DryRun, responses((status = 200, body = Tried), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn try_out(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -282,11 +287,11 @@ pub(crate) async fn try_out(
 }
 
 /// Let a connector drop what a filter matches
-#[utoipa::path(put, path = "/connectors/{connector}/filters/{filter}", tag = "filters", params(("connector" = String, Path, description = "Its id"), ("filter" = String, Path, description = "Its name")), responses((status = 200, body = Changed), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(put, path = "/connectors/{connector}/filters/{filter}", operation_id = "attach_filter", tag = "filters", params(("connector" = String, Path, description = "Its id"), ("filter" = String, Path, description = "Its name")), responses((status = 200, body = Changed), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn attach(
     State(service): State<Arc<Service>>,
     principal: Principal,
-    Path((reference, name)): Path<(String, String)>,
+    Names(reference, name): Names,
 ) -> Result<Json<Changed>, Problem> {
     let connector = visible(&service, &principal, &reference)?;
     seen(&service, &principal, &name)?;
@@ -299,11 +304,11 @@ pub(crate) async fn attach(
 }
 
 /// Let a connector drop it no longer
-#[utoipa::path(delete, path = "/connectors/{connector}/filters/{filter}", tag = "filters", params(("connector" = String, Path, description = "Its id"), ("filter" = String, Path, description = "Its name")), responses((status = 200, body = Changed), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/connectors/{connector}/filters/{filter}", operation_id = "detach_filter", tag = "filters", params(("connector" = String, Path, description = "Its id"), ("filter" = String, Path, description = "Its name")), responses((status = 200, body = Changed), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn detach(
     State(service): State<Arc<Service>>,
     principal: Principal,
-    Path((reference, name)): Path<(String, String)>,
+    Names(reference, name): Names,
 ) -> Result<Json<Changed>, Problem> {
     let connector = visible(&service, &principal, &reference)?;
     seen(&service, &principal, &name)?;

@@ -1,7 +1,7 @@
 //! `/tenants`, `/profiles`, `/devices`: whose connectors there are, which of them pull, and where they run.
 
 use super::connectors::visible;
-use super::extract::{Json, Name, Query};
+use super::extract::{Json, Name, Names, Query};
 use super::page::{ListQuery, Page};
 use super::problem::Problem;
 use crate::access::{Principal, Right};
@@ -9,7 +9,7 @@ use crate::connectors::listing::StoredConnector;
 use crate::connectors::tenant::Tenant;
 use crate::keeper::Changed;
 use crate::service::Service;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -71,7 +71,7 @@ fn seen(service: &Service, principal: &Principal) -> Result<Vec<StoredConnector>
 }
 
 /// The tenants that the caller may see
-#[utoipa::path(get, path = "/tenants", tag = "tenants", params(ListQuery), responses((status = 200, body = TenantList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/tenants", operation_id = "list_tenants", tag = "tenants", params(ListQuery), responses((status = 200, body = TenantList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn tenants(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -137,7 +137,7 @@ pub(crate) async fn delete_tenant(
 }
 
 /// The profiles, with those of their connectors that the caller may see
-#[utoipa::path(get, path = "/profiles", tag = "profiles", params(ListQuery), responses((status = 200, body = ProfileList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/profiles", operation_id = "list_profiles", tag = "profiles", params(ListQuery), responses((status = 200, body = ProfileList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn profiles(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -211,7 +211,7 @@ pub(crate) async fn delete_profile(
 pub(crate) async fn add_to_profile(
     State(service): State<Arc<Service>>,
     principal: Principal,
-    Path((profile, reference)): Path<(String, String)>,
+    Names(profile, reference): Names,
 ) -> Result<Json<Changed>, Problem> {
     principal.require(Right::Administer, "change profiles")?;
     let connector = visible(&service, &principal, &reference)?;
@@ -228,7 +228,7 @@ pub(crate) async fn add_to_profile(
 pub(crate) async fn remove_from_profile(
     State(service): State<Arc<Service>>,
     principal: Principal,
-    Path((profile, reference)): Path<(String, String)>,
+    Names(profile, reference): Names,
 ) -> Result<Json<Changed>, Problem> {
     principal.require(Right::Administer, "change profiles")?;
     let connector = visible(&service, &principal, &reference)?;
@@ -241,13 +241,19 @@ pub(crate) async fn remove_from_profile(
 }
 
 /// The devices that connectors run on
-#[utoipa::path(get, path = "/devices", tag = "devices", params(ListQuery), responses((status = 200, body = DeviceList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/devices", operation_id = "list_devices", tag = "devices", params(ListQuery), responses((status = 200, body = DeviceList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn devices(
     State(service): State<Arc<Service>>,
     principal: Principal,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<DeviceList>, Problem> {
-    let connectors = seen(&service, &principal)?;
+    let mut connectors = seen(&service, &principal)?;
+    connectors.retain(|connector| {
+        query
+            .tenant
+            .as_ref()
+            .is_none_or(|tenant| connector.tenant == *tenant || connector.tenant_id == *tenant)
+    });
     let mut devices: Vec<DeviceDocument> = service
         .catalogue
         .devices()?

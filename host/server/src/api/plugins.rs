@@ -71,7 +71,7 @@ pub(crate) struct Rotated {
 }
 
 /// The plugins
-#[utoipa::path(get, path = "/plugins", tag = "plugins", params(ListQuery), responses((status = 200, body = PluginList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/plugins", operation_id = "list_plugins", tag = "plugins", params(ListQuery), responses((status = 200, body = PluginList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     _principal: Principal,
@@ -115,7 +115,7 @@ pub(crate) async fn list(
 }
 
 /// One plugin's manifest
-#[utoipa::path(get, path = "/plugins/{plugin}", tag = "plugins", params(("plugin" = String, Path, description = "Its id")), responses((status = 200, body = ManifestDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/plugins/{plugin}", operation_id = "show_plugin", tag = "plugins", params(("plugin" = String, Path, description = "Its id")), responses((status = 200, body = ManifestDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn get(
     State(service): State<Arc<Service>>,
     _principal: Principal,
@@ -132,7 +132,7 @@ pub(crate) async fn get(
 }
 
 /// Take up plugins that have come, changed or gone (root only)
-#[utoipa::path(post, path = "/plugins/reload", tag = "plugins", responses((status = 200, body = Reloaded), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/plugins/reload", operation_id = "reload_plugins", tag = "plugins", responses((status = 200, body = Reloaded), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn reload(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -150,7 +150,7 @@ pub(crate) async fn reload(
 }
 
 /// Accept what a plugin asks for now, so that its connectors run again (root only)
-#[utoipa::path(post, path = "/plugins/{plugin}/accept", tag = "plugins", params(("plugin" = String, Path, description = "Its id")), request_body = Acceptance, responses((status = 200, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/plugins/{plugin}/accept", operation_id = "accept_plugin", tag = "plugins", params(("plugin" = String, Path, description = "Its id")), request_body = Acceptance, responses((status = 200, body = Accepted), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn accept(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -164,7 +164,7 @@ pub(crate) async fn accept(
 }
 
 /// Make a new key and seal every secret anew (root only)
-#[utoipa::path(post, path = "/secrets/rotate", tag = "secrets", responses((status = 200, body = Rotated), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/secrets/rotate", operation_id = "rotate_secrets", tag = "secrets", responses((status = 200, body = Rotated), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn rotate(
     State(service): State<Arc<Service>>,
     principal: Principal,

@@ -53,7 +53,7 @@ pub(crate) struct RunDocument {
 pub(crate) struct RunWithLedger {
     run: RunDocument,
     /// What was asked, what came, what is missing and why; null while it is under way.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     ledger: Value,
 }
 
@@ -123,7 +123,7 @@ fn page(
 }
 
 /// The last runs, the newest first
-#[utoipa::path(get, path = "/runs", tag = "runs", params(ListQuery), responses((status = 200, body = RunList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/runs", operation_id = "list_runs", tag = "runs", params(ListQuery), responses((status = 200, body = RunList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -133,7 +133,7 @@ pub(crate) async fn list(
 }
 
 /// The last runs of one connector, the newest first
-#[utoipa::path(get, path = "/connectors/{connector}/runs", tag = "runs", params(("connector" = String, Path, description = "Its id"), ListQuery), responses((status = 200, body = RunList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/connectors/{connector}/runs", operation_id = "list_connector_runs", tag = "runs", params(("connector" = String, Path, description = "Its id"), ListQuery), responses((status = 200, body = RunList), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn of_connector(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -146,7 +146,7 @@ pub(crate) async fn of_connector(
 }
 
 /// One run with its ledger
-#[utoipa::path(get, path = "/runs/{run}", tag = "runs", params(("run" = String, Path, description = "Its id, or the first digits of it")), responses((status = 200, body = RunWithLedger), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/runs/{run}", operation_id = "show_run", tag = "runs", params(("run" = String, Path, description = "Its id; for whoever sees all tenants, the first digits of it are enough")), responses((status = 200, body = RunWithLedger), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn get(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -154,7 +154,13 @@ pub(crate) async fn get(
 ) -> Result<Json<RunWithLedger>, Problem> {
     let unknown = || Problem::not_found(format!("there is no run `{id}`"));
     let run = match service.catalogue.run(&id) {
-        Ok(run) if principal.sees(&run.tenant_id) => run,
+        // Whether the first digits are enough depends on the runs of all tenants.
+        Ok(run)
+            if principal.tenant.is_none()
+                || principal.sees(&run.tenant_id) && run.id.eq_ignore_ascii_case(&id) =>
+        {
+            run
+        }
         Ok(_) => return Err(unknown()),
         // Whether several begin so is nobody's business who may not see them.
         Err(error) if error.code() == "conflict" => return Err(unknown()),
@@ -168,7 +174,7 @@ pub(crate) async fn get(
 }
 
 /// How things stand
-#[utoipa::path(get, path = "/status", tag = "runs", responses((status = 200, body = HostStatus), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/status", operation_id = "show_status", tag = "runs", responses((status = 200, body = HostStatus), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn status(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -216,10 +222,12 @@ pub(crate) struct RunRequest {
 pub(crate) struct RunReply {
     /// The connector's id.
     pub(crate) connector: String,
+    /// The run's id; null as long as it waits for its turn.
+    pub(crate) run: Option<String>,
     /// A sentence.
     pub(crate) message: String,
     /// Of a run that has ended.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub(crate) ledger: Value,
 }
 
@@ -245,7 +253,7 @@ pub(crate) struct RecollectReply {
 }
 
 /// Let the next run read again, for what a filter dropped that is there no longer; a run under way stops first
-#[utoipa::path(post, path = "/connectors/{connector}/recollect", tag = "runs", params(("connector" = String, Path, description = "Its id")), request_body = RecollectRequest, responses((status = 200, body = RecollectReply), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/connectors/{connector}/recollect", operation_id = "recollect_connector", tag = "runs", params(("connector" = String, Path, description = "Its id")), request_body = RecollectRequest, responses((status = 200, body = RecollectReply), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn recollect(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -272,7 +280,7 @@ pub(crate) async fn recollect(
 }
 
 /// Collect once, now
-#[utoipa::path(post, path = "/connectors/{connector}/run", tag = "runs", params(("connector" = String, Path, description = "Its id")), request_body = RunRequest, responses((status = 200, body = RunReply), (status = 202, body = RunReply), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/connectors/{connector}/run", operation_id = "run_connector", tag = "runs", params(("connector" = String, Path, description = "Its id")), request_body = RunRequest, responses((status = 200, body = RunReply), (status = 202, body = RunReply), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn run(
     State(service): State<Arc<Service>>,
     principal: Principal,
@@ -305,6 +313,11 @@ pub(crate) async fn run(
         let ledger = handle.finished().await?;
         let ledger: Value = serde_json::from_str(&ledger.to_json()).unwrap_or_default();
         let reply = RunReply {
+            run: service
+                .catalogue
+                .connector(&connector.id)?
+                .last_run
+                .map(|run| run.id),
             connector: connector.id,
             message: ledger["reason"].as_str().unwrap_or_default().to_owned(),
             ledger,
@@ -315,7 +328,9 @@ pub(crate) async fn run(
         "connector {} collects as soon as there is room for it; its status says how it goes",
         connector.full_name()
     );
+    let run = service.schedule.current(&connector.id);
     let reply = RunReply {
+        run: run.and_then(|progress| progress.run),
         connector: connector.id,
         message,
         ledger: Value::Null,
@@ -324,7 +339,7 @@ pub(crate) async fn run(
 }
 
 /// Stop the run under way at its next safe point
-#[utoipa::path(delete, path = "/connectors/{connector}/run", tag = "runs", params(("connector" = String, Path, description = "Its id")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(delete, path = "/connectors/{connector}/run", operation_id = "stop_connector", tag = "runs", params(("connector" = String, Path, description = "Its id")), responses((status = 204), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn stop(
     State(service): State<Arc<Service>>,
     principal: Principal,

@@ -6,10 +6,11 @@ use connector_runtime::interflow::{Condition, Filter};
 use connector_runtime::journal::StoredBlock;
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A filter of the catalogue. Times are milliseconds since 1970.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct StoredFilter {
     /// 32 hexadecimal digits.
     pub(crate) id: String,
@@ -18,6 +19,7 @@ pub(crate) struct StoredFilter {
     /// Whose connectors may have it; none for all tenants'.
     pub(crate) tenant: Option<String>,
     /// All must hold.
+    #[schema(value_type = Vec<crate::api::filters::ConditionBody>)]
     pub(crate) conditions: Vec<Condition>,
     /// Grows with every change of the conditions.
     pub(crate) revision: u64,

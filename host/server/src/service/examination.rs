@@ -38,6 +38,9 @@ impl TestReply {
     }
 }
 
+/// Whether things of the tenant of this name may be named to whoever asks.
+pub(crate) type Asker<'a> = &'a (dyn Fn(&str) -> bool + Sync);
+
 /// Gives the place of the one test free.
 struct Turn<'a>(&'a Service);
 
@@ -52,14 +55,18 @@ impl Drop for Turn<'_> {
 }
 
 impl Service {
-    fn turn(&self, full: &str) -> Result<Turn<'_>, Failure> {
+    fn turn(&self, tenant: &str, name: &str, asker: Asker<'_>) -> Result<Turn<'_>, Failure> {
         let mut testing = self.testing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(other) = &*testing {
+        if let Some((other, name)) = &*testing {
+            let other = match asker(other) {
+                true => format!("{other}/{name}"),
+                false => "another connector".into(),
+            };
             return Err(Failure::Busy(format!(
                 "one connection is tested at a time, and {other} is being tested now; try again when it is done"
             )));
         }
-        *testing = Some(full.to_owned());
+        *testing = Some((tenant.to_owned(), name.to_owned()));
         Ok(Turn(self))
     }
 
@@ -67,8 +74,12 @@ impl Service {
     ///
     /// # Errors
     /// If another is being tested, or it cannot start.
-    pub(crate) async fn test(&self, connector: &StoredConnector) -> Result<TestReply, Failure> {
-        let _turn = self.turn(&connector.full_name())?;
+    pub(crate) async fn test(
+        &self,
+        connector: &StoredConnector,
+        asker: Asker<'_>,
+    ) -> Result<TestReply, Failure> {
+        let _turn = self.turn(&connector.tenant, &connector.name, asker)?;
         let definition = self.definition(connector)?;
         let report = self.examine(&definition).await?;
         self.catalogue
@@ -82,8 +93,12 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::test`].
-    pub(crate) async fn test_unsaved(&self, definition: &Definition) -> Result<TestReply, Failure> {
-        let _turn = self.turn(&format!("{}/{}", definition.tenant, definition.name))?;
+    pub(crate) async fn test_unsaved(
+        &self,
+        definition: &Definition,
+        asker: Asker<'_>,
+    ) -> Result<TestReply, Failure> {
+        let _turn = self.turn(&definition.tenant, &definition.name, asker)?;
         let report = self.examine(definition).await?;
         Ok(TestReply::of(definition, &report))
     }

@@ -14,6 +14,7 @@ use connector_runtime::journal::JournalError;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::Path;
+use utoipa::ToSchema;
 
 /// Samples that are shown.
 const SAMPLES: usize = 5;
@@ -21,7 +22,7 @@ const SAMPLES: usize = 5;
 const LOOKED_AT: u64 = 10_000;
 
 /// The JSON result.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
 pub(crate) struct Tried {
     filter: String,
     /// Records that were looked at.

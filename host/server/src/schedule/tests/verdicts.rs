@@ -307,6 +307,7 @@ async fn what_cannot_start_is_failing_with_the_sentence_that_says_why() {
         host,
         Arc::clone(&catalogue),
         Arc::new(plugins.ok().unwrap()),
+        crate::metrics::Metrics::new(&clock),
     );
     let options = ScheduleOptions::default();
     let schedule = Schedule::new(
