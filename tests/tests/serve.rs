@@ -105,7 +105,7 @@ const WORK: &[&str] = &[
     "connectors list",
     "connectors show scanner-1",
     "connectors edit scanner-1 --set interval=10",
-    "connectors edit scanner-1 --set interval=10",
+    "connectors edit scanner-1 --from scanner.toml",
     "connectors edit scanner-1 --set interval=0 --unset page_size",
     "connectors edit scanner-1 --set token_name=other",
     "connectors edit scanner-1 --set name=other",
