@@ -224,7 +224,7 @@ fn alike(said: &Said, desk: &Desk, is_document: bool) -> Value {
 }
 
 fn alike_document(document: Value) -> Value {
-    const DIFFERENT: [&str; 10] = [
+    const DIFFERENT: [&str; 11] = [
         "id",
         "run",
         "connector_id",
@@ -234,7 +234,9 @@ fn alike_document(document: Value) -> Value {
         "host_memory_peak_bytes",
         "permit_wait_ms",
         "waited_ms",
-        "peak",
+        // A test counts in the process that makes it: whoever serves goes on from there.
+        "calls_in_window",
+        "remaining",
     ];
     match document {
         Value::Object(members) => Value::Object(
@@ -245,6 +247,8 @@ fn alike_document(document: Value) -> Value {
                     Value::String(_) | Value::Number(_) if DIFFERENT.contains(&key.as_str()) => {
                         (key, json!("*"))
                     }
+                    // How much of each was used, as far as it was seen.
+                    Value::Array(limits) if key == "limits" => (key, json!(limits.len())),
                     value => (key, alike_document(value)),
                 })
                 .collect(),
@@ -270,6 +274,8 @@ fn alike_text(text: &str) -> String {
     // How long it took may be said in other units as well.
     let units = ["ms", "s", "min", "B", "kB", "KiB", "MiB", "bytes"];
     let is_unit = |word: &&str| !units.contains(&word.trim_matches(|c: char| !c.is_alphanumeric()));
+    // As above: how many calls were counted.
+    let text = text.replace("call of", "calls of");
     let words = text.split_whitespace().filter(is_unit).map(word);
     words.collect::<Vec<_>>().join(" ")
 }
@@ -458,12 +464,11 @@ fn sighup_takes_up_a_plugin_and_one_that_asks_for_more_waits_for_the_owner() {
     let accepted = desk.done(&["plugins", "accept", "acme-scanner"]);
     assert_eq!(accepted["new"], json!(["requests assets: GET /secret"]));
     assert_ne!(state(), "suspended");
-    let ran = desk.json(&["connectors", "run", "scanner-1"]);
-    assert_eq!(
-        ran.code, 1,
-        "it runs, and may not ask for what its rules do not name"
-    );
-    assert_eq!(ran.json()["outcome"], "failed", "{}", ran.out);
+    // It runs, and may not ask for what its rules do not name.
+    let ran = desk.json(&["connectors", "run", "scanner-1", "--max-wait", "0s"]);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert_ne!(ran.json()["traffic"]["denied"], 0, "{}", ran.out);
+    assert_eq!(scanner.asked(), 0);
     std::fs::write(&file, &acme).unwrap();
     assert_eq!(
         desk.done(&["plugins", "reload"])["replaced"],
@@ -529,11 +534,10 @@ fn over_tls_a_token_opens_and_nothing_else_does() {
 
     // Who speaks no TLS is told nothing, and certainly not asked for a token.
     let mut plain = TcpStream::connect(authority).unwrap();
-    write!(
-        plain,
-        "GET /connect/api/v1/connectors HTTP/1.0\r\nauthorization: {bearer}\r\n\r\n"
-    )
-    .unwrap();
+    let request =
+        format!("GET /connect/api/v1/connectors HTTP/1.0\r\nauthorization: {bearer}\r\n\r\n");
+    // It may have been hung up on before it has said all that.
+    let _ = plain.write_all(request.as_bytes());
     let mut answer = Vec::new();
     let _ = plain.read_to_end(&mut answer);
     assert!(
