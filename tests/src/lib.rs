@@ -1,6 +1,7 @@
 //! What the tests of the whole share: the built components, and a simulated Qualys behind a bench.
 
 pub mod components;
+pub mod desk;
 pub mod estate;
 pub mod hostile;
 pub mod loopback;

@@ -8,6 +8,11 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Only so that a test whose process hangs fails instead of hanging, too.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A simulator on a port of its own; ends with its owner.
 pub struct SimProcess {
@@ -70,10 +75,8 @@ impl SimProcess {
     /// # Errors
     /// If it has ended, or nobody asks it anything any more.
     pub fn next_request(&self) -> std::io::Result<Value> {
-        // Only so that a test whose run ended early fails instead of hanging.
-        let patience = std::time::Duration::from_secs(120);
         self.requests
-            .recv_timeout(patience)
+            .recv_timeout(PATIENCE)
             .map_err(std::io::Error::other)
     }
 
@@ -136,6 +139,205 @@ impl Drop for SimProcess {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A host that serves on a port of its own; ends with its owner.
+pub struct ServeProcess {
+    child: Child,
+    /// Like `http://127.0.0.1:40123`.
+    pub url: String,
+    log: Arc<Mutex<String>>,
+    lines: Receiver<String>,
+    is_over: Receiver<()>,
+}
+
+impl ServeProcess {
+    /// Lets a command of the host serve, on a port of its own and with a log of what it does.
+    ///
+    /// # Errors
+    /// If it does not begin, with what it said.
+    pub fn start(command: Command) -> std::io::Result<Self> {
+        Self::start_with(command, &["serve"])
+    }
+
+    /// The same with further options: `serve` and what follows it.
+    ///
+    /// # Errors
+    /// As [`ServeProcess::start`].
+    pub fn start_with(mut command: Command, serve: &[&str]) -> std::io::Result<Self> {
+        let mut child = command
+            .args(["--log", "info"])
+            .args(serve)
+            .args(["--listen", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let gone = || std::io::Error::other("no pipe");
+        let stderr = BufReader::new(child.stderr.take().ok_or_else(gone)?);
+        let mut stdout = BufReader::new(child.stdout.take().ok_or_else(gone)?);
+        let (sender, lines) = channel();
+        let log = Arc::<Mutex<String>>::default();
+        let heard = Arc::clone(&log);
+        let listening = std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                heard.push_str(&line);
+                heard.push('\n');
+                // What nobody waits for is still in the log.
+                let _ = sender.send(line);
+            }
+        });
+        let mut line = String::new();
+        stdout.read_line(&mut line)?;
+        let Some(url) = line.trim().strip_prefix("listening on ") else {
+            child.wait()?;
+            // Whatever it said is complete when its last line has been read.
+            let _ = listening.join();
+            let said = log.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            return Err(std::io::Error::other(format!("{line}{said}")));
+        };
+        let (over, is_over) = channel();
+        std::thread::spawn(move || {
+            // Standard output ends with the process; what is written there meanwhile is nothing.
+            let _ = stdout.read_to_end(&mut Vec::new());
+            let _ = listening.join();
+            let _ = over.send(());
+        });
+        Ok(Self {
+            child,
+            url: url.to_owned(),
+            log,
+            lines,
+            is_over,
+        })
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// All that it has logged.
+    pub fn log(&self) -> String {
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits for a line of the log that has `text` in it, after the one that was waited for before, and returns it.
+    ///
+    /// # Errors
+    /// If it ends, or logs nothing of the kind; with what it has logged.
+    pub fn logs(&self, text: &str) -> std::io::Result<String> {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(text) => return Ok(line),
+                Ok(_) => {}
+                Err(_) => {
+                    let log = self.log();
+                    return Err(std::io::Error::other(format!("no `{text}` in\n{log}")));
+                }
+            }
+        }
+    }
+
+    /// Sends it a signal, `TERM` or `HUP`.
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub fn signal(&self, name: &str) -> std::io::Result<()> {
+        let status = Command::new("kill")
+            .args(["-s", name, &self.id().to_string()])
+            .status()?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(std::io::Error::other("there is no such process")),
+        }
+    }
+
+    /// Tells it to end, and returns its exit code and all that it has logged.
+    ///
+    /// # Errors
+    /// If it does not end.
+    pub fn end(mut self) -> std::io::Result<(Option<i32>, String)> {
+        self.signal("TERM")?;
+        self.is_over
+            .recv_timeout(PATIENCE)
+            .map_err(|_| std::io::Error::other(format!("it goes on\n{}", self.log())))?;
+        let code = self.child.wait()?.code();
+        Ok((code, self.log()))
+    }
+
+    /// Kills it, as a lost machine would.
+    ///
+    /// # Errors
+    /// If it cannot be killed.
+    pub fn kill(mut self) -> std::io::Result<String> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(self.log())
+    }
+}
+
+impl Drop for ServeProcess {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Asks the process that serves `data` for something under the API's root, through its socket, and returns status and body.
+///
+/// # Errors
+/// If nobody answers there, or in something that is no HTTP.
+#[cfg(unix)]
+pub fn ask_socket(
+    data: &Path,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> std::io::Result<(u16, Value)> {
+    let stream = std::os::unix::net::UnixStream::connect(data.join("serve.sock"))?;
+    ask_over(stream, method, path, &[], body)
+}
+
+/// Asks over a connection, which serves for this one request.
+///
+/// # Errors
+/// As [`ask_socket`].
+pub fn ask_over(
+    mut stream: impl std::io::Read + std::io::Write,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<&Value>,
+) -> std::io::Result<(u16, Value)> {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    // HTTP/1.0, so that the answer ends with the connection and is not chunked.
+    let mut head = format!(
+        "{method} /connect/api/v1{path} HTTP/1.0\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    write!(stream, "{head}\r\n{body}")?;
+    stream.flush()?;
+    let mut answer = Vec::new();
+    let end = stream.read_to_end(&mut answer);
+    let text = String::from_utf8_lossy(&answer);
+    let status = text
+        .strip_prefix("HTTP/1.")
+        .and_then(|rest| rest.get(2..5)?.parse().ok());
+    match (status, text.split_once("\r\n\r\n")) {
+        (Some(status), Some((_, body))) => {
+            Ok((status, serde_json::from_str(body).unwrap_or_default()))
+        }
+        _ => Err(std::io::Error::other(format!("{text:?} {end:?}"))),
     }
 }
 
@@ -219,6 +421,14 @@ impl Site {
             .env("QUALYS_PASSWORD", "demo")
             .stdin(Stdio::null());
         command
+    }
+
+    /// Serves the folder.
+    ///
+    /// # Errors
+    /// If it does not begin.
+    pub fn serve(&self) -> std::io::Result<ServeProcess> {
+        ServeProcess::start(self.command(&[]))
     }
 
     /// Runs a command to its end.

@@ -2,182 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use serde_json::Value;
-use std::cell::RefCell;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
-use tempfile::TempDir;
+use tests::desk::{Desk, SECRET, Scanner};
 use tests::process::{SimProcess, Site};
 
 const HOST: &str = env!("CARGO_BIN_EXE_host-under-test");
 const SIM: &str = env!("CARGO_BIN_EXE_sim-under-test");
-const SECRET: &str = "s3cret-token";
-/// `reader:s3cret-token`, as HTTP Basic sends it.
-const SENT: &str = "cmVhZGVyOnMzY3JldC10b2tlbg==";
-
-/// An imaginary scanner that knows one asset and one account.
-struct Scanner {
-    address: String,
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl Scanner {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::<Mutex<Vec<String>>>::default();
-        let log = Arc::clone(&requests);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let head = answer(&stream);
-                log.lock().unwrap().push(head);
-            }
-        });
-        Self { address, requests }
-    }
-
-    /// How many requests came since the last look.
-    fn asked(&self) -> usize {
-        std::mem::take(&mut *self.requests.lock().unwrap()).len()
-    }
-}
-
-fn answer(stream: &TcpStream) -> String {
-    let mut head = String::new();
-    let mut reader = BufReader::new(stream);
-    while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).is_ok_and(|read| read > 0) {}
-    let (status, body) = match head.contains(SENT) {
-        true => ("200 OK", r#"[{"id":"a1","seen_ms":1772440877000}]"#),
-        false => ("401 Unauthorized", ""),
-    };
-    let length = body.len();
-    // Whoever asked may have gone.
-    let mut out = stream;
-    let _ = write!(
-        out,
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    );
-    head
-}
-
-/// A data directory with the example plugin; everything that commands print is remembered.
-struct Desk {
-    folder: TempDir,
-    printed: RefCell<String>,
-}
-
-struct Said {
-    code: i32,
-    out: String,
-    error: String,
-}
-
-impl Said {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap()
-    }
-
-    /// The error's code and all that it says.
-    fn refusal(&self) -> (String, String) {
-        let error = &self.json()["error"];
-        let text = |key: &str| error[key].as_str().unwrap().to_owned();
-        (text("code"), text("message"))
-    }
-
-    fn keys(&self) -> Vec<String> {
-        let document = self.json();
-        let problems = document["error"]["problems"].as_array().unwrap();
-        let key = |problem: &Value| problem["key"].as_str().unwrap_or_default().to_owned();
-        problems.iter().map(key).collect()
-    }
-}
-
-impl Desk {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let plugins = folder.path().join("data/plugins");
-        std::fs::create_dir_all(&plugins).unwrap();
-        std::fs::copy(tests::acme_component(), plugins.join("acme.wasm")).unwrap();
-        Self {
-            folder,
-            printed: RefCell::default(),
-        }
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn define(&self, address: &str) {
-        self.write(
-            "scanner.toml",
-            &format!(
-                "name = \"scanner-1\"\ntype = \"acme-scanner\"\ntenant = \"acme\"\n[settings]\nurl = \"{address}\"\ntoken_name = \"reader\"\ntoken = {{ env = \"SCANNER_TOKEN\" }}\n"
-            ),
-        );
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path().join(name), text).unwrap();
-    }
-
-    fn run(&self, arguments: &[&str]) -> Said {
-        let output = Command::new(HOST)
-            .current_dir(self.path())
-            .args(["--data-dir", "data", "--insecure-loopback"])
-            .args(arguments)
-            .env("SCANNER_TOKEN", SECRET)
-            .env_remove("CONNECTOR_HOST_KEY")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let said = Said {
-            code: output.status.code().unwrap(),
-            out: text(&output.stdout),
-            error: text(&output.stderr),
-        };
-        self.printed.borrow_mut().push_str(&said.out);
-        self.printed.borrow_mut().push_str(&said.error);
-        said
-    }
-
-    /// Runs a command that must do its work, and returns its JSON.
-    fn done(&self, arguments: &[&str]) -> Value {
-        let said = self.json(arguments);
-        assert_eq!(said.code, 0, "{arguments:?}: {}{}", said.out, said.error);
-        said.json()
-    }
-
-    fn json(&self, arguments: &[&str]) -> Said {
-        let arguments: Vec<_> = arguments.iter().copied().chain(["--json"]).collect();
-        self.run(&arguments)
-    }
-
-    /// No secret was printed, and none lies in the data directory.
-    fn assert_no_secret(&self) {
-        let printed = self.printed.borrow();
-        for secret in [SECRET, SENT] {
-            assert!(!printed.contains(secret), "{printed}");
-            for file in std::fs::read_dir(self.path().join("data")).unwrap() {
-                let path = file.unwrap().path();
-                let bytes = std::fs::read(&path).unwrap_or_default();
-                let mut windows = bytes.windows(secret.len());
-                assert!(
-                    !windows.any(|window| window == secret.as_bytes()),
-                    "{path:?}"
-                );
-            }
-        }
-    }
-}
 
 #[test]
 fn a_connector_lives_on_the_command_line_and_its_secret_stays_inside() {
     let scanner = Scanner::start();
-    let desk = Desk::new();
+    let desk = Desk::new(HOST);
     desk.define(&scanner.address);
     assert_eq!(desk.done(&["connectors", "list"])["total"], 0);
 
@@ -250,7 +84,7 @@ fn a_connector_lives_on_the_command_line_and_its_secret_stays_inside() {
 #[test]
 fn another_address_or_account_wants_the_secret_again_and_nothing_leaves_before() {
     let (scanner, elsewhere) = (Scanner::start(), Scanner::start());
-    let desk = Desk::new();
+    let desk = Desk::new(HOST);
     desk.define(&scanner.address);
     desk.done(&["connectors", "add", "scanner.toml"]);
     let moved = format!("url={}", elsewhere.address);
@@ -304,7 +138,7 @@ fn another_address_or_account_wants_the_secret_again_and_nothing_leaves_before()
 
 #[test]
 fn general_fields_refuse_to_change_and_every_mistake_is_told() {
-    let desk = Desk::new();
+    let desk = Desk::new(HOST);
     desk.define("https://scanner.example.test");
     desk.done(&["connectors", "add", "scanner.toml"]);
     let refused = desk.json(&[
@@ -416,7 +250,7 @@ fn schema_and_plugin_report_their_findings_together_and_nothing_is_sent() {
 #[test]
 fn collecting_by_file_keeps_the_connector_in_the_catalogue() {
     let scanner = Scanner::start();
-    let desk = Desk::new();
+    let desk = Desk::new(HOST);
     desk.define(&scanner.address);
     let first = desk.done(&["collect", "scanner.toml"]);
     let id = first["connector"]["connector_id"].clone();
@@ -463,7 +297,7 @@ fn collecting_by_file_keeps_the_connector_in_the_catalogue() {
 #[test]
 fn an_exported_connector_is_imported_without_its_secret_and_waits_for_it() {
     let scanner = Scanner::start();
-    let (here, there) = (Desk::new(), Desk::new());
+    let (here, there) = (Desk::new(HOST), Desk::new(HOST));
     here.define(&scanner.address);
     here.done(&["connectors", "add", "scanner.toml"]);
     let exported = here.run(&["connectors", "export", "scanner-1"]);
@@ -503,7 +337,7 @@ fn an_exported_connector_is_imported_without_its_secret_and_waits_for_it() {
 #[test]
 fn a_lost_key_is_told_and_typing_the_secret_again_mends_it() {
     let scanner = Scanner::start();
-    let desk = Desk::new();
+    let desk = Desk::new(HOST);
     desk.define(&scanner.address);
     desk.done(&["connectors", "add", "scanner.toml"]);
     std::fs::remove_file(desk.path().join("data/secret.key")).unwrap();
@@ -532,7 +366,7 @@ fn a_lost_key_is_told_and_typing_the_secret_again_mends_it() {
 #[test]
 fn while_somebody_owns_the_data_directory_it_can_be_read_and_not_changed() {
     let scanner = Scanner::start();
-    let desk = Desk::new();
+    let desk = Desk::new(HOST);
     desk.define(&scanner.address);
     desk.done(&["connectors", "add", "scanner.toml"]);
     let lock = std::fs::File::open(desk.path().join("data/lock")).unwrap();
@@ -551,7 +385,7 @@ fn while_somebody_owns_the_data_directory_it_can_be_read_and_not_changed() {
 
 #[test]
 fn tenants_profiles_and_devices_are_listed_and_changed() {
-    let desk = Desk::new();
+    let desk = Desk::new(HOST);
     desk.define("https://scanner.example.test");
     let tenants = desk.done(&["tenants", "add", "globex"]);
     assert_eq!(tenants["tenants"][0]["name"], "globex");
@@ -599,7 +433,7 @@ fn tenants_profiles_and_devices_are_listed_and_changed() {
 #[test]
 fn a_log_filter_is_tried_attached_counted_and_detached() {
     let scanner = Scanner::start();
-    let desk = Desk::new();
+    let desk = Desk::new(HOST);
     desk.define(&scanner.address);
     desk.done(&["connectors", "add", "scanner.toml"]);
     desk.done(&["connectors", "run", "scanner-1"]);

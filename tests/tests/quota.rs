@@ -71,8 +71,7 @@ async fn the_wait_that_a_409_names_is_obeyed_to_the_second() {
 #[tokio::test]
 async fn a_run_of_a_schedule_ends_at_a_long_wait_and_says_when_to_go_on() {
     let half_a_minute = Duration::from_secs(30);
-    let vendor =
-        vendor("--switch rate-409=725,at=hld,times=1 --switch rate-409=20,at=hld,after=1,times=1");
+    let vendor = vendor("--switch rate-409=725,at=hld,times=1");
     let mut bench = open(&vendor, json!({})).await;
     bench.options.patience = half_a_minute;
     let ledger = collect(&mut bench).await;
@@ -88,6 +87,8 @@ async fn a_run_of_a_schedule_ends_at_a_long_wait_and_says_when_to_go_on() {
     assert_eq!(ledger.resume_at, Some(from + 725_000));
     assert!(seconds(&bench).is_empty(), "nothing was waited out");
     vendor.clock.advance(Duration::from_secs(725));
+    let shorter = "rate-409=20,at=hld,times=1";
+    vendor.simulator.set(shorter).unwrap();
     let ledger = collect(&mut bench).await;
     done(&ledger);
     assert_eq!(seconds(&bench), [20], "a short wait is waited out");

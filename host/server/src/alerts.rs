@@ -164,15 +164,6 @@ impl Alerts {
         self.compare(seen, self.catalogue.open_alerts(None)?).await
     }
 
-    /// Looks at one connector, whose state has changed. Returns what has changed.
-    ///
-    /// # Errors
-    /// As [`Alerts::look_at_all`].
-    pub(crate) async fn look_at(&self, seen: &Seen) -> Result<Vec<StoredAlert>, CatalogueError> {
-        let open = self.catalogue.open_alerts(Some(&seen.connector))?;
-        self.compare(std::slice::from_ref(seen), open).await
-    }
-
     /// Looks at all connectors every minute, and delivers, until it is dropped.
     pub(crate) async fn watch(&self) {
         let looking = async {

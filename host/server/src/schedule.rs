@@ -254,7 +254,7 @@ impl Schedule {
                 figures::moment(progress.started_ms)
             ));
         }
-        let (handle, asked) = RunHandle::new(&facts.id, options, shared.clock.now_ms());
+        let (handle, asked) = RunHandle::new(options, shared.clock.now_ms());
         if !board.queue.push_asked(&facts.id, asked) {
             return conflict(format!(
                 "connector {full} waits for a free slot already, since somebody asked for a run before"
@@ -275,6 +275,7 @@ impl Schedule {
     }
 
     /// The connectors whose runs are under way, with their progress, by their ids.
+    #[cfg(test)]
     pub(crate) fn under_way(&self) -> BTreeMap<String, Progress> {
         let board = self.0.board();
         let running = board.running.iter();

@@ -96,19 +96,6 @@ impl State {
     pub(crate) fn code(self) -> u32 {
         self as u32
     }
-
-    /// Whether somebody should look at it.
-    pub(crate) fn is_problem(self) -> bool {
-        matches!(
-            self,
-            Self::Incomplete
-                | Self::Failing
-                | Self::StoppedAfterRefusedLogin
-                | Self::Suspended
-                | Self::SetAside
-                | Self::HeldBack
-        )
-    }
 }
 
 /// A connector's status.

@@ -7,6 +7,7 @@ use super::problem::Problem;
 use crate::access::{Principal, Right};
 use crate::connectors::event::Event;
 use crate::connectors::listing::{LastRun, StoredConnector};
+use crate::schedule::Progress;
 use crate::service::{Change, ConnectorChange, NewConnector, Service, TestReply};
 use crate::status::Status;
 use axum::extract::State;
@@ -68,6 +69,8 @@ pub(crate) struct ConnectorDocument {
     pub(crate) due: Option<u64>,
     /// The run that began last.
     pub(crate) last_run: Option<LastRun>,
+    /// How far the run under way is; null if there is none.
+    pub(crate) progress: Option<Progress>,
 }
 
 /// How things stand with a connector.
@@ -138,6 +141,7 @@ pub(crate) fn visible(
     principal: &Principal,
     reference: &str,
 ) -> Result<StoredConnector, Problem> {
+    principal.require(Right::Read, "see connectors")?;
     let unknown = || Problem::not_found(format!("there is no connector `{reference}`"));
     match service.catalogue.connector(reference) {
         // A bare name would be one or several depending on what other tenants have.
@@ -169,6 +173,7 @@ fn of(
 ) -> ConnectorDocument {
     let directory = service.plugins.current();
     let plugin: Option<&Arc<Plugin>> = directory.find(&connector.kind);
+    let progress = service.schedule.current(&connector.id);
     ConnectorDocument {
         category: plugin.map(|plugin| plugin.manifest.category.clone()),
         id: connector.id,
@@ -195,6 +200,7 @@ fn of(
         profiles: connector.profiles,
         due: connector.due,
         last_run: connector.last_run,
+        progress,
     }
 }
 

@@ -222,6 +222,8 @@ pub(crate) struct RunRequest {
 pub(crate) struct RunReply {
     /// The connector's id.
     pub(crate) connector: String,
+    /// The run's id; null as long as it waits for its turn.
+    pub(crate) run: Option<String>,
     /// A sentence.
     pub(crate) message: String,
     /// Of a run that has ended.
@@ -311,6 +313,11 @@ pub(crate) async fn run(
         let ledger = handle.finished().await?;
         let ledger: Value = serde_json::from_str(&ledger.to_json()).unwrap_or_default();
         let reply = RunReply {
+            run: service
+                .catalogue
+                .connector(&connector.id)?
+                .last_run
+                .map(|run| run.id),
             connector: connector.id,
             message: ledger["reason"].as_str().unwrap_or_default().to_owned(),
             ledger,
@@ -321,7 +328,9 @@ pub(crate) async fn run(
         "connector {} collects as soon as there is room for it; its status says how it goes",
         connector.full_name()
     );
+    let run = service.schedule.current(&connector.id);
     let reply = RunReply {
+        run: run.and_then(|progress| progress.run),
         connector: connector.id,
         message,
         ledger: Value::Null,

@@ -169,7 +169,8 @@ fn statuses_begin_with_what_the_last_run_of_each_connector_came_to() {
     }
     drop(old);
     let catalogue = Catalogue::read(directory.path()).unwrap();
-    let facts = catalogue.facts(None).unwrap();
+    let mut facts = catalogue.facts(None).unwrap();
+    facts.sort_by(|a, b| a.id.cmp(&b.id));
     let judged: Vec<_> = facts
         .iter()
         .map(|facts| facts.judged().map(State::as_str))

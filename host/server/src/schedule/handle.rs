@@ -7,9 +7,10 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{oneshot, watch};
+use utoipa::ToSchema;
 
 /// How far a run is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Progress {
     /// Its id, as soon as it is noted: 32 hexadecimal digits.
     pub(crate) run: Option<String>,
@@ -104,18 +105,17 @@ impl Asked {
 
 /// For whoever asked for a run.
 pub(crate) struct RunHandle {
-    /// The connector's id.
-    pub(crate) connector: String,
+    #[cfg(test)]
     watch: Arc<Watch>,
     answer: oneshot::Receiver<Result<Ledger, Failure>>,
 }
 
 impl RunHandle {
-    pub(super) fn new(connector: &str, options: RunOptions, now_ms: u64) -> (Self, Asked) {
+    pub(super) fn new(options: RunOptions, now_ms: u64) -> (Self, Asked) {
         let watch = Arc::new(Watch::new(now_ms, true));
         let (reply, answer) = oneshot::channel();
         let handle = Self {
-            connector: connector.to_owned(),
+            #[cfg(test)]
             watch: Arc::clone(&watch),
             answer,
         };
@@ -127,12 +127,8 @@ impl RunHandle {
         (handle, asked)
     }
 
-    /// How far it is.
-    pub(crate) fn progress(&self) -> Progress {
-        self.watch.progress()
-    }
-
     /// The run's id, as soon as it is noted; none if it ended before it began.
+    #[cfg(test)]
     pub(crate) async fn run_id(&self) -> Option<String> {
         let mut run = self.watch.run.subscribe();
         let mut over = self.watch.is_over.subscribe();
