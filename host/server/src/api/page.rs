@@ -28,6 +28,9 @@ pub(crate) struct ListQuery {
     pub(crate) sort: Option<String>,
 }
 
+/// How two entries of a list stand to each other.
+pub(crate) type Comparison<T> = fn(&T, &T) -> std::cmp::Ordering;
+
 /// A page of a list: `total` counts the whole list.
 pub(crate) struct Page<T> {
     pub(crate) total: usize,
@@ -52,7 +55,7 @@ impl ListQuery {
     pub(crate) fn page<T>(
         &self,
         mut entries: Vec<T>,
-        fields: &[(&str, fn(&T, &T) -> std::cmp::Ordering)],
+        fields: &[(&str, Comparison<T>)],
     ) -> Result<Page<T>, Problem> {
         let limit = self.limit.unwrap_or(PAGE);
         if !(1..=LARGEST_PAGE).contains(&limit) {
