@@ -145,6 +145,14 @@ impl Schedule {
         }))
     }
 
+    /// Whether the catalogue knows the device that this host is.
+    ///
+    /// # Errors
+    /// If it does not, with those that it knows.
+    pub(crate) fn check_device(&self) -> Result<(), Failure> {
+        self.0.check_device()
+    }
+
     /// Runs connectors until `stop` is requested; then runs that are under way are asked to stop and waited for, as long as the
     /// options say. What is committed by then is kept.
     ///
@@ -314,7 +322,7 @@ impl Shared {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn begin(&self) -> Result<(), Failure> {
+    fn check_device(&self) -> Result<(), Failure> {
         let device = &self.options.device;
         let known = self.catalogue.devices()?;
         if !known.iter().any(|known| known.name == *device) {
@@ -324,6 +332,11 @@ impl Shared {
                 known: known.into_iter().map(|device| device.name).collect(),
             }));
         }
+        Ok(())
+    }
+
+    async fn begin(&self) -> Result<(), Failure> {
+        self.check_device()?;
         let _held = self.clock.hold();
         let interrupted = self.catalogue.settle_interrupted().await?;
         if interrupted > 0 {

@@ -71,6 +71,8 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
         runner,
         host.schedule_options().clone(),
     ));
+    // Before anybody is told that this serves.
+    schedule.check_device()?;
     let service = Arc::new(Service::new(
         Arc::clone(&host),
         Arc::clone(&catalogue),
@@ -96,14 +98,27 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
     }
 
     let stop = Stop::default();
-    let scheduling = tokio::spawn({
+    let mut scheduling = tokio::spawn({
         let (schedule, stop) = (Arc::clone(&schedule), stop.clone());
         async move { schedule.run(stop).await }
     });
     let watching = tokio::spawn(async move { alerts.watch().await });
     let answering = tokio::spawn(bound.serve(router, stop.clone()));
     loop {
-        match signals.next().await {
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            // It ends by itself only if it cannot do its work, and a host that collects nothing must not seem to serve.
+            ended = &mut scheduling => {
+                stop.request();
+                return match ended {
+                    Ok(Err(failure)) => Err(failure),
+                    _ => Err(Failure::Serving(
+                        "the schedule has broken off; its log says why. Start `serve` again: every run goes on where it was.".into(),
+                    )),
+                };
+            }
+        };
+        match signal {
             signals::Signal::End => break,
             signals::Signal::Reload => match service.reload_plugins().await {
                 Ok(changes) => tracing::info!(?changes, "plugins were looked at again"),
@@ -115,7 +130,7 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
     stop.request();
     // A second signal ends at once.
     tokio::select! {
-        _ = scheduling => {}
+        _ = &mut scheduling => {}
         () = signals.end() => {}
     }
     // A message under way is sent again by the next process.

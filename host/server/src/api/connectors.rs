@@ -5,8 +5,9 @@ use super::filters;
 use super::page::{ListQuery, Page};
 use super::problem::Problem;
 use crate::access::{Principal, Right};
+use crate::connectors::Catalogue;
 use crate::connectors::event::Event;
-use crate::connectors::listing::{LastRun, StoredConnector};
+use crate::connectors::listing::{ConnectorFilter, ConnectorPage, LastRun, StoredConnector};
 use crate::schedule::Progress;
 use crate::service::{Change, ConnectorChange, NewConnector, Service, TestReply};
 use crate::status::Status;
@@ -226,45 +227,17 @@ pub(crate) async fn list(
     principal: Principal,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<ConnectorList>, Problem> {
-    let mut connectors = service.catalogue.connectors()?;
-    connectors.retain(|connector| {
-        principal.sees(&connector.tenant_id)
-            && query.wants(
-                &connector.name,
-                Some((&connector.tenant, &connector.tenant_id)),
-            )
-    });
-    let Page { total, entries } = query.page(
-        connectors,
-        &[
-            ("name", |a, b| {
-                (&a.name, &a.tenant).cmp(&(&b.name, &b.tenant))
-            }),
-            ("tenant_name", |a, b| {
-                (&a.tenant, &a.name).cmp(&(&b.tenant, &b.name))
-            }),
-            ("type", |a, b| (&a.kind, &a.name).cmp(&(&b.kind, &b.name))),
-            ("run_on", |a, b| {
-                (&a.run_on, &a.name).cmp(&(&b.run_on, &b.name))
-            }),
-            ("created_at", |a, b| a.created.cmp(&b.created)),
-            ("modified_at", |a, b| a.modified.cmp(&b.modified)),
-            ("interval", |a, b| {
-                a.interval_minutes.cmp(&b.interval_minutes)
-            }),
-            ("last_activity", |a, b| {
-                a.last_activity.cmp(&b.last_activity)
-            }),
-            ("last_data_received", |a, b| {
-                a.last_data_received.cmp(&b.last_data_received)
-            }),
-            ("due", |a, b| a.due.cmp(&b.due)),
-        ],
-    )?;
-    let connectors = entries
+    let window = query.window(Catalogue::connector_orders())?;
+    let filter = ConnectorFilter {
+        seen_tenant: principal.tenant.as_ref().map(|tenant| tenant.id.as_str()),
+        tenant: query.tenant.as_deref(),
+        name_part: query.q.as_deref(),
+    };
+    let ConnectorPage { total, connectors } = service.catalogue.connector_page(&filter, &window)?;
+    let connectors = connectors
         .into_iter()
-        .map(|connector| document(&service, connector))
-        .collect::<Result<_, _>>()?;
+        .map(|listed| of(&service, listed.connector, &listed.status, listed.filters))
+        .collect();
     Ok(Json(ConnectorList { total, connectors }))
 }
 

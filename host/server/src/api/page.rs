@@ -31,6 +31,16 @@ pub(crate) struct ListQuery {
 /// How two entries of a list stand to each other.
 pub(crate) type Comparison<T> = fn(&T, &T) -> std::cmp::Ordering;
 
+/// Which part of a list is wanted, in which order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window<'a> {
+    /// The field to sort by; none for the first of those there are.
+    pub(crate) field: Option<&'a str>,
+    pub(crate) downwards: bool,
+    pub(crate) offset: usize,
+    pub(crate) limit: usize,
+}
+
 /// A page of a list: `total` counts the whole list.
 pub(crate) struct Page<T> {
     pub(crate) total: usize,
@@ -47,6 +57,48 @@ impl ListQuery {
         of_tenant && self.q.as_deref().is_none_or(|part| name.contains(part))
     }
 
+    /// The part that is asked for, of a list that can be sorted by `fields`.
+    ///
+    /// # Errors
+    /// A field that is none, or a limit out of range.
+    pub(crate) fn window<'a>(
+        &self,
+        fields: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<Window<'a>, Problem> {
+        let limit = self.limit.unwrap_or(PAGE);
+        if !(1..=LARGEST_PAGE).contains(&limit) {
+            return Err(Problem::bad_request(format!(
+                "limit must be from 1 to {LARGEST_PAGE}"
+            )));
+        }
+        let (name, downwards) = match self.sort.as_deref() {
+            None => (None, false),
+            Some(name) => match name.strip_prefix('-') {
+                Some(name) => (Some(name), true),
+                None => (Some(name), false),
+            },
+        };
+        let field = match name {
+            None => None,
+            Some(name) => match fields.clone().find(|field| *field == name) {
+                Some(field) => Some(field),
+                None => {
+                    let known: Vec<&str> = fields.collect();
+                    return Err(Problem::bad_request(format!(
+                        "sort: there is no such field here; it can be sorted by {}",
+                        known.join(", ")
+                    )));
+                }
+            },
+        };
+        Ok(Window {
+            field,
+            downwards,
+            offset: self.offset.unwrap_or(0),
+            limit,
+        })
+    }
+
     /// Sorts and cuts a list. `fields` are the names it can be sorted by, each with its comparison; the first is the order
     /// if nothing is said.
     ///
@@ -57,43 +109,22 @@ impl ListQuery {
         mut entries: Vec<T>,
         fields: &[(&str, Comparison<T>)],
     ) -> Result<Page<T>, Problem> {
-        let limit = self.limit.unwrap_or(PAGE);
-        if !(1..=LARGEST_PAGE).contains(&limit) {
-            return Err(Problem::bad_request(format!(
-                "limit must be from 1 to {LARGEST_PAGE}"
-            )));
-        }
-        let asked = self.sort.as_deref();
-        let (name, downwards) = match asked.map(|name| (name.strip_prefix('-'), name)) {
-            Some((Some(name), _)) => (Some(name), true),
-            Some((None, name)) => (Some(name), false),
-            None => (None, false),
-        };
-        let compare = match name {
+        let window = self.window(fields.iter().map(|(name, _)| *name))?;
+        let compare = match window.field {
             None => fields.first(),
-            Some(name) => {
-                let found = fields.iter().find(|(field, _)| *field == name);
-                if found.is_none() {
-                    let known: Vec<&str> = fields.iter().map(|(field, _)| *field).collect();
-                    return Err(Problem::bad_request(format!(
-                        "sort: there is no such field here; it can be sorted by {}",
-                        known.join(", ")
-                    )));
-                }
-                found
-            }
+            Some(name) => fields.iter().find(|(field, _)| *field == name),
         };
         if let Some((_, compare)) = compare {
             entries.sort_by(compare);
         }
-        if downwards {
+        if window.downwards {
             entries.reverse();
         }
         let total = entries.len();
-        let offset = self.offset.unwrap_or(0);
+        let entries = entries.into_iter().skip(window.offset).take(window.limit);
         Ok(Page {
             total,
-            entries: entries.into_iter().skip(offset).take(limit).collect(),
+            entries: entries.collect(),
         })
     }
 }

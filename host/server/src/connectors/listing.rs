@@ -2,7 +2,9 @@
 
 use super::Catalogue;
 use super::error::CatalogueError;
-use super::loaded;
+use super::{loaded, status};
+use crate::api::page::Window;
+use crate::status::Status;
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -75,6 +77,52 @@ SELECT c.id, c.name, c.kind, t.name, t.id, d.active, d.run_on, d.version, d.cont
     (SELECT max(ended) FROM runs WHERE connector = c.id AND outcome = 'done'),
     (SELECT written FROM blocks WHERE connector = c.id AND records > 0 ORDER BY offset DESC LIMIT 1)
 FROM definitions d JOIN connectors c ON c.id = d.connector JOIN tenants t ON t.id = c.tenant";
+
+/// What a list of connectors can be sorted by, and how; the first is the order if nothing is said. What is the same is in the
+/// order of tenants and names.
+const ORDERS: [(&str, &str); 10] = [
+    ("name", "c.name"),
+    ("tenant_name", "t.name"),
+    ("type", "c.kind"),
+    ("run_on", "d.run_on"),
+    ("created_at", "d.created"),
+    ("modified_at", "d.modified"),
+    ("interval", "d.interval_minutes"),
+    (
+        "last_activity",
+        "(SELECT max(ended) FROM runs WHERE connector = c.id AND outcome = 'done')",
+    ),
+    (
+        "last_data_received",
+        "(SELECT written FROM blocks WHERE connector = c.id AND records > 0 ORDER BY offset DESC LIMIT 1)",
+    ),
+    ("due", "d.due"),
+];
+
+/// Which connectors are asked for; everything that is set must fit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ConnectorFilter<'a> {
+    /// The id of the one tenant that whoever asks may see.
+    pub(crate) seen_tenant: Option<&'a str>,
+    /// A tenant's name or id.
+    pub(crate) tenant: Option<&'a str>,
+    /// A part of the name.
+    pub(crate) name_part: Option<&'a str>,
+}
+
+/// A connector with what a list says of it beside its definition.
+pub(crate) struct ListedConnector {
+    pub(crate) connector: StoredConnector,
+    pub(crate) status: Status,
+    /// Names of the filters attached.
+    pub(crate) filters: Vec<String>,
+}
+
+/// A part of a list, and how many there are in all.
+pub(crate) struct ConnectorPage {
+    pub(crate) total: usize,
+    pub(crate) connectors: Vec<ListedConnector>,
+}
 
 impl StoredConnector {
     /// `tenant/name`.
@@ -197,6 +245,64 @@ impl Catalogue {
             let mut rows = database.prepare_cached(&format!("{SELECT} ORDER BY t.name, c.name"))?;
             let rows = rows.query_map([], StoredConnector::from_row)?;
             Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The fields that [`Catalogue::connector_page`] can sort by.
+    pub(crate) fn connector_orders() -> impl Iterator<Item = &'static str> + Clone {
+        ORDERS.iter().map(|(field, _)| *field)
+    }
+
+    /// A part of the list of connectors. Only those in it are read as a whole, however many there are.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub(crate) fn connector_page(
+        &self,
+        filter: &ConnectorFilter<'_>,
+        window: &Window<'_>,
+    ) -> Result<ConnectorPage, CatalogueError> {
+        const WANTED: &str = "FROM definitions d JOIN connectors c ON c.id = d.connector JOIN tenants t ON t.id = c.tenant
+             WHERE (?1 IS NULL OR t.id = ?1) AND (?2 IS NULL OR t.id = ?2 OR t.name = ?2)
+                 AND (?3 IS NULL OR instr(c.name, ?3) > 0)";
+        let asked = ORDERS
+            .iter()
+            .find(|(field, _)| Some(*field) == window.field);
+        let (_, order) = asked.unwrap_or(&ORDERS[0]);
+        let direction = if window.downwards { "DESC" } else { "ASC" };
+        let now = loaded(self.now_ms());
+        let rows_of = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.look(|database| {
+            let (seen, tenant, part) = (filter.seen_tenant, filter.tenant, filter.name_part);
+            let total = database
+                .prepare_cached(&format!("SELECT count(*) {WANTED}"))?
+                .query_row(params![seen, tenant, part], |row| row.get::<_, i64>(0))?;
+            let mut ids = database.prepare_cached(&format!(
+                "SELECT c.id {WANTED} ORDER BY {order} {direction}, t.name {direction}, c.name {direction} LIMIT ?4 OFFSET ?5"
+            ))?;
+            let (limit, offset) = (rows_of(window.limit), rows_of(window.offset));
+            let ids = ids.query_map(params![seen, tenant, part, limit, offset], |row| row.get(0))?;
+            let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
+            let mut whole = database.prepare_cached(&format!("{SELECT} WHERE c.id = ?1"))?;
+            let mut filters = database.prepare_cached(
+                "SELECT f.name FROM connector_filters a JOIN filters f ON f.id = a.filter WHERE a.connector = ?1 ORDER BY f.name",
+            )?;
+            let mut connectors = Vec::with_capacity(ids.len());
+            for id in ids {
+                let Some(facts) = status::facts_of(database, &id)? else {
+                    continue;
+                };
+                let names = filters.query_map([&id], |row| row.get(0))?;
+                connectors.push(ListedConnector {
+                    filters: names.collect::<Result<_, _>>()?,
+                    status: facts.status(now),
+                    connector: whole.query_row([&id], StoredConnector::from_row)?,
+                });
+            }
+            Ok(ConnectorPage {
+                total: usize::try_from(total).unwrap_or(0),
+                connectors,
+            })
         })
     }
 

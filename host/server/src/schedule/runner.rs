@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::plugins::SharedDirectory;
+use crate::secrets;
 use connector_runtime::runs::{
     self, Connector, Ledger, Observer, RunError, RunOptions, StartError,
 };
@@ -90,6 +91,7 @@ impl Runner for HostRunner {
     ) -> Running<'a> {
         Box::pin(async move {
             let (connector, definition) = self.connector(connector)?;
+            let _held = secrets::hold(&format!("{}/{}", definition.tenant, definition.name));
             let journal = self.catalogue.journal();
             let _under_way = self.metrics.begin_run(connector.identity());
             let ledger = runs::collect(&connector, journal, &options, observer).await;

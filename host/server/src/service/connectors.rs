@@ -370,7 +370,7 @@ impl Service {
         self.schedule.stop_run(&connector.id).await;
         self.catalogue.delete(&connector.id).await?;
         self.schedule.changed(&connector.id);
-        crate::secrets::forget(&connector.id);
+        crate::secrets::forget(&connector.full_name());
         Ok(())
     }
 }
