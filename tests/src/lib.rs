@@ -1,6 +1,8 @@
 //! What the tests of the whole share: the built components, and a simulated Qualys behind a bench.
 
 pub mod components;
+#[cfg(target_os = "linux")]
+pub mod crowd;
 pub mod desk;
 pub mod estate;
 pub mod hostile;

@@ -105,7 +105,7 @@ const WORK: &[&str] = &[
     "connectors list",
     "connectors show scanner-1",
     "connectors edit scanner-1 --set interval=10",
-    "connectors edit scanner-1 --set interval=10",
+    "connectors edit scanner-1 --from scanner.toml",
     "connectors edit scanner-1 --set interval=0 --unset page_size",
     "connectors edit scanner-1 --set token_name=other",
     "connectors edit scanner-1 --set name=other",
@@ -123,6 +123,7 @@ const WORK: &[&str] = &[
     "collect scanner.toml",
     "collect new.toml",
     "collect wrong.toml",
+    "collect moved.toml",
     "profiles add-connector Night scanner-3",
     "profiles add-connector Night scanner-3",
     "profiles add-connector Night nobody",
@@ -167,6 +168,10 @@ fn prepare(desk: &Desk, address: &str) {
         &named("wrong").replace("url =", "interval = 0\nurl ="),
     );
     desk.write("new.toml", &named("new"));
+    desk.write(
+        "moved.toml",
+        &text.replace("tenant =", "run_on = \"sensor-1\"\ntenant ="),
+    );
     let switched_off = |name: &str| named(name).replace("tenant =", "active = false\ntenant =");
     desk.write("scanner-2.toml", &switched_off("scanner-2"));
     let without = |line: &&str| !line.starts_with("token =");
@@ -290,11 +295,7 @@ fn every_command_says_and_does_the_same_whether_somebody_serves_or_not() {
             let (here, there) = (said(&alone), said(&served));
             let expected = alike(&here, &alone, document);
             let found = alike(&there, &served, document);
-            if expected != found {
-                differences.push(format!(
-                    "{line}\n  alone:  {expected:?}\n  served: {found:?}"
-                ));
-            }
+            differ(line, &expected, &found, &mut differences);
         }
         assert!(differences.is_empty(), "{}", differences.join("\n\n"));
         served.end(serving);

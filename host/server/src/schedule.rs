@@ -217,10 +217,14 @@ impl Schedule {
         self.0.wake.notify_one();
     }
 
-    /// Tells that anything may have changed: plugins, for one.
-    pub(crate) fn changed_all(&self) {
+    /// Tells that anything may have changed: plugins, for one. What is told of connectors is up to date afterwards.
+    ///
+    /// # Errors
+    /// If the catalogue cannot be read or written; the schedule tries again by itself.
+    pub(crate) async fn changed_all(&self) -> Result<(), Failure> {
         self.0.board().all_changed = true;
         self.0.wake.notify_one();
+        Ok(self.0.refresh_statuses().await?)
     }
 
     /// Runs a connector as soon as a slot is free, before all that are due, whatever its due time and its last verdict.
@@ -370,9 +374,7 @@ impl Shared {
         }
     }
 
-    async fn read_all(&self) -> Result<(), CatalogueError> {
-        let _held = self.clock.hold();
-        self.reads.fetch_add(1, Ordering::Relaxed);
+    async fn refresh_statuses(&self) -> Result<(), CatalogueError> {
         let kinds: BTreeSet<String> = self.catalogue.kinds()?.into_iter().collect();
         let plugins: BTreeMap<String, PluginState> = kinds
             .into_iter()
@@ -381,7 +383,13 @@ impl Shared {
                 (kind, plugin)
             })
             .collect();
-        self.catalogue.refresh_statuses(&plugins).await?;
+        self.catalogue.refresh_statuses(&plugins).await
+    }
+
+    async fn read_all(&self) -> Result<(), CatalogueError> {
+        let _held = self.clock.hold();
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.refresh_statuses().await?;
         let facts = self.catalogue.facts(Some(&self.options.device))?;
         let mut board = self.board();
         let known: BTreeSet<&str> = facts.iter().map(|facts| facts.id.as_str()).collect();

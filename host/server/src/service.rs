@@ -67,7 +67,7 @@ impl Service {
             .plugins
             .reload(&self.host, self.catalogue.journal())
             .await?;
-        self.schedule.changed_all();
+        self.schedule.changed_all().await?;
         Ok(changes)
     }
 

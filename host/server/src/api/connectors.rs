@@ -3,11 +3,12 @@
 use super::extract::{Json, Name, Query};
 use super::filters;
 use super::page::{ListQuery, Page};
-use super::problem::Problem;
+use super::problem::{FieldError, Problem};
 use crate::access::{Principal, Right};
 use crate::connectors::Catalogue;
 use crate::connectors::event::Event;
 use crate::connectors::listing::{ConnectorFilter, ConnectorPage, LastRun, StoredConnector};
+use crate::failure::Failure;
 use crate::schedule::Progress;
 use crate::service::{Change, ConnectorChange, NewConnector, Service, TestReply};
 use crate::status::Status;
@@ -274,6 +275,20 @@ fn names(principal: &Principal, tenant: &str) -> bool {
     principal.tenant_name().is_none_or(|own| own == tenant)
 }
 
+/// A refused definition, with the key that it was refused for.
+fn about_definition(failure: Failure) -> Problem {
+    let found = match &failure {
+        Failure::Catalogue(error) => error.key_of_definition().map(|key| FieldError {
+            key: Some(key.to_owned()),
+            detail: error.to_string(),
+        }),
+        _ => None,
+    };
+    let mut problem = Problem::from(failure);
+    problem.errors.extend(found);
+    problem
+}
+
 /// Keep a new connector
 #[utoipa::path(post, path = "/connectors", operation_id = "create_connector", tag = "connectors", request_body = NewConnector, responses((status = 201, body = ChangeDocument), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn create(
@@ -289,7 +304,8 @@ pub(crate) async fn create(
     for filter in &new.filter_list {
         filters::seen(&service, &principal, filter)?;
     }
-    let change = service.create(&tenant, new).await?;
+    let created = service.create(&tenant, new).await;
+    let change = created.map_err(about_definition)?;
     Ok((StatusCode::CREATED, changed(&service, change)?))
 }
 

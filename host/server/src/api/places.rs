@@ -120,7 +120,7 @@ pub(crate) async fn rename_tenant(
         .catalogue
         .rename_tenant(&tenant, &named.name)
         .await?;
-    service.schedule.changed_all();
+    service.schedule.changed_all().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

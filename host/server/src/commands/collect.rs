@@ -96,6 +96,7 @@ async fn keep_there(
                 .await?;
         }
         Some(known) => {
+            check_general(&known, definition)?;
             let typed = entry.secrets.iter().map(|secret| &secret.pointer);
             let typed: Vec<_> = typed.collect();
             let left_out = known
@@ -117,6 +118,30 @@ async fn keep_there(
     Ok(catalogue.connector(&format!("{}/{}", definition.tenant, definition.name))?)
 }
 
+/// What cannot change of a kept connector.
+fn check_general(known: &StoredConnector, definition: &Definition) -> Result<(), Failure> {
+    let mistake = |key: &str, message: String| {
+        Failure::Mistakes(vec![Mistake::new(&definition.file, key, message)])
+    };
+    if let Some(run_on) = definition.run_on.as_ref().filter(|on| **on != known.run_on) {
+        let message = format!(
+            "where a connector runs cannot change, and this one runs on {}; add another one to run on {run_on}",
+            known.run_on
+        );
+        return Err(mistake("run_on", message));
+    }
+    if known.kind != definition.kind {
+        let error = JournalError::OtherKind {
+            tenant: known.tenant.clone(),
+            name: known.name.clone(),
+            kind: known.kind.clone(),
+            asked: definition.kind.clone(),
+        };
+        return Err(mistake("type", error.to_string()));
+    }
+    Ok(())
+}
+
 /// Keeps a definition: a new connector, or new settings for the one of its name.
 pub(crate) async fn keep(
     catalogue: &Catalogue,
@@ -131,22 +156,7 @@ pub(crate) async fn keep(
     let kept = match catalogue.find(&definition.tenant, &definition.name)? {
         None => catalogue.create(entry).await.map(drop),
         Some(known) => {
-            if let Some(run_on) = definition.run_on.as_ref().filter(|on| **on != known.run_on) {
-                let message = format!(
-                    "where a connector runs cannot change, and this one runs on {}; add another one to run on {run_on}",
-                    known.run_on
-                );
-                return Err(mistake("run_on", message));
-            }
-            if known.kind != definition.kind {
-                let error = JournalError::OtherKind {
-                    tenant: known.tenant,
-                    name: known.name,
-                    kind: known.kind,
-                    asked: definition.kind.clone(),
-                };
-                return Err(mistake("type", error.to_string()));
-            }
+            check_general(&known, definition)?;
             entry.active = definition.active.unwrap_or(known.active);
             let difference = Difference::of(
                 &plugin.manifest,

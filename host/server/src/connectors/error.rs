@@ -81,6 +81,18 @@ fn others(names: &[String]) -> String {
 }
 
 impl CatalogueError {
+    /// The key of a new definition that it is about, if it is about one.
+    pub(crate) fn key_of_definition(&self) -> Option<&'static str> {
+        match self {
+            Self::Exists { .. } => Some("name"),
+            Self::Journal(JournalError::OtherKind { .. }) => Some("type"),
+            Self::Unknown {
+                thing: "device", ..
+            } => Some("run_on"),
+            _ => None,
+        }
+    }
+
     /// Stable and searchable.
     pub(crate) fn code(&self) -> &'static str {
         match self {

@@ -312,8 +312,12 @@ impl Catalogue {
             return Ok(());
         }
         self.change(move |database| {
-            for (facts, suspended, is_freed) in &changed {
-                ensure(database, &facts.id)?;
+            for (seen, suspended, is_freed) in &changed {
+                ensure(database, &seen.id)?;
+                // Somebody else may have refreshed it meanwhile, or deleted it.
+                let Some(facts) = facts_of(database, &seen.id)? else {
+                    continue;
+                };
                 if *is_freed {
                     forget_verdict(database, &facts.id)?;
                     database.execute(
@@ -322,7 +326,7 @@ impl Catalogue {
                     )?;
                 }
                 if *suspended != facts.suspended {
-                    suspend(database, facts, suspended.as_deref(), now)?;
+                    suspend(database, &facts, suspended.as_deref(), now)?;
                 }
                 refresh(database, &facts.id, now)?;
             }

@@ -1,6 +1,7 @@
 //! Connectors: kept, changed, switched on and off, deleted.
 
 use super::Service;
+use crate::connectors::Catalogue;
 use crate::connectors::definition::Entry;
 use crate::connectors::difference::Difference;
 use crate::connectors::listing::StoredConnector;
@@ -8,6 +9,8 @@ use crate::connectors::validation::{Secrets, validate};
 use crate::definition::{Definition, key_of};
 use crate::document;
 use crate::failure::{Failure, Mistake};
+use crate::host::Host;
+use connector_runtime::plugins::Plugin;
 use connector_runtime::sandbox::Remark;
 use connector_runtime::settings;
 use serde::{Deserialize, Serialize};
@@ -405,17 +408,47 @@ impl Replacement<'_> {
         }
     }
 
-    /// Validates and keeps them. Where the origin or the account changes, every stored secret must be typed again in the
-    /// same request: what is stored was meant for another place.
+    /// Validates and keeps them.
     ///
     /// # Errors
     /// All mistakes at once; nothing has changed then.
     pub(crate) async fn apply(
         self,
-        host: &crate::host::Host,
-        catalogue: &crate::connectors::Catalogue,
-        plugin: &connector_runtime::plugins::Plugin,
+        host: &Host,
+        catalogue: &Catalogue,
+        plugin: &Plugin,
     ) -> Result<Change, Failure> {
+        let connector = self.connector;
+        let checked = self.check(host, catalogue, plugin).await?;
+        let Checked {
+            entry,
+            touched,
+            changed,
+            ..
+        } = checked;
+        catalogue
+            .replace(&connector.id, entry, touched, &changed)
+            .await?;
+        Ok(Change {
+            connector: catalogue.connector(&connector.full_name())?,
+            changed,
+            shaping: checked.shaping,
+            missing: checked.missing,
+            warnings: checked.warnings,
+        })
+    }
+
+    /// Validates them. Where the origin or the account changes, every stored secret must be typed again in the same request:
+    /// what is stored was meant for another place.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub(crate) async fn check(
+        self,
+        host: &Host,
+        catalogue: &Catalogue,
+        plugin: &Plugin,
+    ) -> Result<Checked, Failure> {
         let Self {
             connector,
             mut settings,
@@ -477,16 +510,23 @@ impl Replacement<'_> {
             .iter()
             .map(|name| document::dotted("settings", name))
             .collect();
-        let entry: Entry = validated.entry;
-        catalogue
-            .replace(&connector.id, entry, touched, &changed)
-            .await?;
-        Ok(Change {
-            connector: catalogue.connector(&connector.full_name())?,
+        Ok(Checked {
+            entry: validated.entry,
+            touched,
             changed,
             shaping: difference.shaping,
             missing: validated.missing,
             warnings: validated.warnings,
         })
     }
+}
+
+/// New settings that can be used.
+pub(crate) struct Checked {
+    entry: Entry,
+    touched: Vec<String>,
+    changed: Vec<String>,
+    shaping: Vec<String>,
+    missing: Vec<String>,
+    warnings: Vec<Remark>,
 }

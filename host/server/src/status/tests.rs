@@ -75,3 +75,23 @@ fn a_wait_that_is_over_is_no_wait() {
     let status = facts.status(200);
     assert_eq!((status.state, status.until_ms), (State::Waiting, None));
 }
+
+#[test]
+fn the_readme_names_every_state_with_its_code() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let table = readme.split("| state | code | means |").nth(1).unwrap();
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let rows: Vec<(String, String)> = rows
+        .map(|row| {
+            let mut cells = row.split('|').skip(1).map(str::trim);
+            let mut next = || cells.next().unwrap().trim_matches('`').to_owned();
+            (next(), next())
+        })
+        .collect();
+    let states = State::ALL.map(|state| (state.as_str().to_owned(), state.code().to_string()));
+    assert_eq!(rows, states);
+}

@@ -5,14 +5,12 @@ use crate::answer::Answer;
 use crate::arguments::Global;
 use crate::commands::question;
 use crate::connectors::device::DATA_PROCESSOR;
-use crate::connectors::error::CatalogueError;
 use crate::connectors::profile;
 use crate::connectors::validation::{Secrets, validate};
 use crate::definition::Definition;
 use crate::failure::{Failure, Mistake};
 use crate::host::Host;
 use crate::keeper::Keeper;
-use connector_runtime::journal::JournalError;
 use std::path::Path;
 
 pub(super) async fn run(
@@ -85,13 +83,8 @@ fn explain(failure: Failure, file: &Path) -> Failure {
     let Failure::Catalogue(error) = failure else {
         return failure.in_file(file);
     };
-    let key = match &error {
-        CatalogueError::Exists { .. } => "name",
-        CatalogueError::Journal(JournalError::OtherKind { .. }) => "type",
-        CatalogueError::Unknown {
-            thing: "device", ..
-        } => "run_on",
-        _ => return error.into(),
+    let Some(key) = error.key_of_definition() else {
+        return error.into();
     };
     Failure::Mistakes(vec![Mistake::new(file, key, error.to_string())])
 }

@@ -68,11 +68,11 @@ pub(super) async fn run(global: &Global, edit: &Edit) -> Result<Answer, Failure>
         Keeper::Here(catalogue) => change.apply(&host, catalogue, &plugin).await?,
         Keeper::There(client, catalogue) => {
             let label = PathBuf::from(format!("connector {}", connector.full_name()));
-            if !change.mistakes.is_empty() {
-                return Err(Failure::Mistakes(change.mistakes));
-            }
+            let request = change.request();
+            // Here, so that what only the command line knows and what the settings lack are told together.
+            change.check(&host, catalogue, &plugin).await?;
             let reply = client
-                .change(&connector, &change.request())
+                .change(&connector, &request)
                 .await
                 .map_err(|failure| failure.in_file(&label))?;
             Change {

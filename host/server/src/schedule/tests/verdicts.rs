@@ -222,7 +222,7 @@ async fn a_plugin_that_faults_holds_its_connector_back_and_sets_it_aside_until_i
         (State::SetAside, vec![9000])
     );
     world.runner.plugin.lock().unwrap().sha256 = Some("b".into());
-    world.schedule.changed_all();
+    world.schedule.changed_all().await.unwrap();
     world.until(9120).await;
     assert_eq!(
         (world.state(&id), world.times()),
@@ -238,7 +238,7 @@ async fn a_suspended_plugin_runs_nothing_and_its_connectors_are_back_when_it_is_
     let id = world.in_profile("acme", "a", 5).await;
     world.until(100).await;
     world.runner.plugin.lock().unwrap().suspended = Some("it asks for more".into());
-    world.schedule.changed_all();
+    world.schedule.changed_all().await.unwrap();
     world.until(101).await;
     let status = world.status(&id);
     assert_eq!(
@@ -248,7 +248,7 @@ async fn a_suspended_plugin_runs_nothing_and_its_connectors_are_back_when_it_is_
     world.until(5000).await;
     assert_eq!(world.times(), [0]);
     world.runner.plugin.lock().unwrap().suspended = None;
-    world.schedule.changed_all();
+    world.schedule.changed_all().await.unwrap();
     world.until(5020).await;
     assert_eq!(
         (world.state(&id), world.times()),
