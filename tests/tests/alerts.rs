@@ -122,6 +122,31 @@ fn a_refused_login_is_told_to_a_webhook_listed_and_counted_by_a_serving_host() {
     );
 }
 
+struct Span<'a> {
+    id: &'a [u8],
+    parent: &'a [u8],
+}
+
+/// The spans of a name: id (field 2), parent (4; the outermost has none) and name (5) stand one behind the other.
+fn spans<'a>(body: &'a [u8], name: &str) -> Vec<Span<'a>> {
+    let mut field = vec![0x2a, u8::try_from(name.len()).unwrap()];
+    field.extend(name.as_bytes());
+    let starts = 20..=body.len() - field.len();
+    starts
+        .filter(|at| body[*at..].starts_with(&field))
+        .map(|at| match body[at - 10..at].strip_prefix(&[0x22, 8]) {
+            Some(parent) => Span {
+                id: &body[at - 18..at - 10],
+                parent,
+            },
+            None => Span {
+                id: &body[at - 8..at],
+                parent: &[],
+            },
+        })
+        .collect()
+}
+
 #[test]
 fn a_collector_gets_the_spans_of_a_run_and_no_secret_with_them() {
     let sim = SimProcess::small(SIM, &[]).unwrap();
@@ -151,7 +176,15 @@ fn a_collector_gets_the_spans_of_a_run_and_no_secret_with_them() {
     ] {
         assert!(holds(name.as_bytes()), "{name:?}");
     }
-    assert!(holds(b"/api/2.0/fo/asset/host/"), "the path of a call");
+    assert!(holds(b"/fo/asset/host/"), "the path of a call");
+    let (calls, batches) = (spans(&body, "call"), spans(&body, "batch"));
+    assert!(calls.len() > 1 && batches.len() > 1);
+    for call in calls {
+        let within = batches.iter().any(|batch| batch.id == call.parent);
+        assert!(within, "each call within its batch");
+    }
+    let run = &spans(&body, "run")[0];
+    assert!(batches.iter().all(|batch| batch.parent == run.id));
     for kept_back in ["action=list", "truncation_limit", "Basic ", "ZGVtbzpkZW1v"] {
         assert!(!holds(kept_back.as_bytes()), "{kept_back}");
     }
