@@ -1,6 +1,10 @@
 //! The REST API of a host that serves, with a real connector: the life of a connector over HTTP, tests that wait for each
 //! other, and what a tenant's administrator cannot make the host do.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "bodies are written where they are sent"
+)]
 
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -1,5 +1,4 @@
 //! The life of a connector on the command line: kept, changed, tested, run, exported, deleted.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use serde_json::Value;
 use tests::desk::{Desk, SECRET, Scanner};

@@ -1,6 +1,5 @@
 //! Thousands of connectors that wait cost next to nothing.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use tests::crowd::{CROWD, fill, resident};
 use tests::desk::Desk;

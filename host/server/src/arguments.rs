@@ -250,6 +250,7 @@ pub(crate) enum PluginsCommand {
         file: PathBuf,
     },
     /// Let the process that serves take up plugins that have come, changed or gone
+    #[command(after_help = "Example:\n  connector-host plugins reload")]
     Reload,
     /// Accept what a plugin asks for now, so that its connectors run again
     #[command(

@@ -30,10 +30,10 @@ const TOP: [&str; 9] = [
     "plugins",
     "limits",
     "network",
-    "alerts",
-    "telemetry",
     "device",
     "schedule",
+    "alerts",
+    "telemetry",
 ];
 
 /// The configuration, checked.

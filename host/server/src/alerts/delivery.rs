@@ -157,9 +157,13 @@ impl Outbox {
                 );
                 let address = to.webhook.address_digest();
                 let now = self.clock.now_ms();
-                self.catalogue.close_webhook(name, &address, now).await?;
+                // Before the queue is emptied: what is queued from now on would stay there.
                 to.is_closed.store(true, Ordering::Relaxed);
-                Ok(None)
+                let closed = self.catalogue.close_webhook(name, &address, now).await;
+                if closed.is_err() {
+                    to.is_closed.store(false, Ordering::Relaxed);
+                }
+                closed.map(|()| None)
             }
         }
     }

@@ -28,6 +28,9 @@ pub(crate) struct ListQuery {
     pub(crate) sort: Option<String>,
 }
 
+/// How two entries of a list stand to each other.
+pub(crate) type Comparison<T> = fn(&T, &T) -> std::cmp::Ordering;
+
 /// Which part of a list is wanted, in which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window<'a> {
@@ -104,7 +107,7 @@ impl ListQuery {
     pub(crate) fn page<T>(
         &self,
         mut entries: Vec<T>,
-        fields: &[(&str, fn(&T, &T) -> std::cmp::Ordering)],
+        fields: &[(&str, Comparison<T>)],
     ) -> Result<Page<T>, Problem> {
         let window = self.window(fields.iter().map(|(name, _)| *name))?;
         let compare = match window.field {

@@ -14,10 +14,11 @@ pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 pub(crate) struct Problem {
     /// `about:blank`: `title` is the status's, and `code` says which problem it is.
     #[serde(rename = "type")]
-    #[schema(example = "about:blank")]
-    pub(crate) kind: String,
+    #[schema(value_type = String, example = "about:blank")]
+    pub(crate) kind: Box<str>,
     /// The status in words.
-    pub(crate) title: String,
+    #[schema(value_type = String)]
+    pub(crate) title: Box<str>,
     /// The HTTP status.
     pub(crate) status: u16,
     /// What happened, to which thing, and what to do.

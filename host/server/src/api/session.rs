@@ -92,6 +92,10 @@ fn with_cookie(access: &AccessState, value: &str, answer: Response) -> Result<Re
         (status = 200, description = "A session has begun", body = SessionDocument),
         (status = 401, description = "Name or password is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "Led here by another site", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "No JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not sent as JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "A key is missing or unknown", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many wrong ones; `retry-after` says when to try again", body = Problem, content_type = "application/problem+json"),
     )
 )]

@@ -107,6 +107,7 @@ pub(crate) async fn list_tokens(
         (status = 404, description = "No tenant that one sees", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The name is taken", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not sent as JSON", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "It cannot be one", body = Problem, content_type = "application/problem+json"),
     )
 )]

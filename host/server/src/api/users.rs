@@ -124,6 +124,7 @@ pub(crate) async fn list_users(
         (status = 404, description = "No such tenant", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The name is taken", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not sent as JSON", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "It cannot be one", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many passwords at once", body = Problem, content_type = "application/problem+json"),
     )
@@ -177,6 +178,7 @@ pub(crate) async fn show_user(
         (status = 404, description = "No such user or tenant", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "No active root user would be left, or role and tenant do not fit", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not sent as JSON", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "A value cannot be used", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -227,6 +229,7 @@ pub(crate) async fn delete_user(
         (status = 403, description = "Only for root and the user", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such user", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not sent as JSON", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The present password is wrong, or the new one cannot be one", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many wrong ones", body = Problem, content_type = "application/problem+json"),
     )

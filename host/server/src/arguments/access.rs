@@ -10,6 +10,7 @@ use std::time::Duration;
 #[derive(Debug, Subcommand)]
 pub(crate) enum UsersCommand {
     /// List the users
+    #[command(after_help = "Example:\n  connector-host users list")]
     List,
     /// Make a user who may sign in
     #[command(
@@ -22,6 +23,9 @@ pub(crate) enum UsersCommand {
     )]
     Edit(EditUser),
     /// Give a user another password; the user's sessions end
+    #[command(
+        after_help = "Example:\n  connector-host users password alice --password-file alice.txt"
+    )]
     Password {
         /// The user's name
         name: String,
@@ -29,6 +33,7 @@ pub(crate) enum UsersCommand {
         source: PasswordSource,
     },
     /// Delete a user; the user's sessions end
+    #[command(after_help = "Example:\n  connector-host users delete alice")]
     Delete {
         /// The user's name
         name: String,
@@ -93,6 +98,7 @@ impl EditUser {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokensCommand {
     /// List the tokens; a token itself is shown only when it is made
+    #[command(after_help = "Example:\n  connector-host tokens list")]
     List,
     /// Make a token and print it, this once
     #[command(
@@ -100,6 +106,7 @@ pub(crate) enum TokensCommand {
     )]
     Add(AddToken),
     /// Delete a token; it is refused from now on
+    #[command(after_help = "Example:\n  connector-host tokens delete monitoring")]
     Delete {
         /// The token's name, or its id
         #[arg(value_name = "NAME|ID")]

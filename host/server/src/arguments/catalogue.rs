@@ -333,6 +333,7 @@ pub(crate) struct TryFilter {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AlertsCommand {
     /// List alerts, the newest first
+    #[command(after_help = "Example:\n  connector-host alerts list --open --tenant acme")]
     List {
         /// Only those that are not over
         #[arg(long)]

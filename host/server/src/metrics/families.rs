@@ -199,7 +199,7 @@ impl Collector for View {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let encoder = &mut encoder;
         self.totals(encoder, &RUNS, |totals, out| {
-            for outcome in OUTCOMES.map(|outcome| outcome.as_str()) {
+            for outcome in OUTCOMES.map(connector_runtime::runs::RunOutcome::as_str) {
                 let runs = totals.runs.get(outcome).copied().unwrap_or(0);
                 out.with("outcome", outcome).count(runs)?;
             }

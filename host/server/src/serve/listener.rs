@@ -153,7 +153,11 @@ impl Bound {
 
 /// The address that the proxy in front of this host names: the last one, since whoever asks can write what stands before it.
 fn forwarded_for(request: &Request<Incoming>) -> Option<IpAddr> {
-    let named = request.headers().get_all("x-forwarded-for").iter().last()?;
+    let named = request
+        .headers()
+        .get_all("x-forwarded-for")
+        .iter()
+        .next_back()?;
     named.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
 }
 

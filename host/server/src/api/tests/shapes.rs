@@ -38,6 +38,7 @@ async fn a_connector_has_the_platforms_keys_and_no_secret() {
             "modified_at",
             "name",
             "profiles",
+            "progress",
             "run_on",
             "secrets",
             "status",
