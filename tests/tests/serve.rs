@@ -347,6 +347,20 @@ fn the_socket_is_its_owners_alone_and_one_that_was_left_behind_is_in_nobodys_way
     desk.assert_no_secret();
 }
 
+#[test]
+fn a_host_that_is_no_device_of_its_catalogue_does_not_begin_to_serve() {
+    let desk = Desk::new(HOST);
+    desk.write("data/host.toml", "device = \"sensor-9\"\n");
+    let refused = desk.json(&["serve", "--listen", "127.0.0.1:0"]);
+    let (code, sentence) = refused.refusal();
+    assert_eq!((refused.code, code.as_str()), (2, "not-found"));
+    assert!(sentence.contains("sensor-9"), "{sentence}");
+    desk.done(&["devices", "add", "sensor-9"]);
+    let serving = desk.serve();
+    assert_eq!(desk.ask("GET", "/status")["device"], "sensor-9");
+    desk.end(serving);
+}
+
 /// A vendor whose first page of detections never comes to its end, and the site that collects it: 60 hosts, 240 detections.
 fn stalled() -> (SimProcess, Site) {
     let sim = SimProcess::start(
