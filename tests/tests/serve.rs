@@ -541,11 +541,11 @@ fn over_tls_a_token_opens_and_nothing_else_does() {
 
     // Who speaks no TLS is told nothing, and certainly not asked for a token.
     let mut plain = TcpStream::connect(authority).unwrap();
-    write!(
+    // It may have hung up by then.
+    let _ = write!(
         plain,
         "GET /connect/api/v1/connectors HTTP/1.0\r\nauthorization: {bearer}\r\n\r\n"
-    )
-    .unwrap();
+    );
     let mut answer = Vec::new();
     let _ = plain.read_to_end(&mut answer);
     assert!(
