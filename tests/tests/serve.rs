@@ -204,10 +204,6 @@ fn differ(place: &str, alone: &Value, served: &Value, differences: &mut Vec<Stri
                 differ(&format!("{place}: {number}"), one, other, differences);
             }
         }
-        // One call, or two: the words go with the number.
-        (Value::String(one), Value::String(other))
-            if one.replace(": * call of ", ": * calls of ")
-                == other.replace(": * call of ", ": * calls of ") => {}
         _ if alone != served => {
             differences.push(format!("{place}\n  alone:  {alone}\n  served: {served}"));
         }
@@ -443,7 +439,6 @@ fn a_killed_serve_leaves_nothing_that_the_next_one_does_not_collect() {
 }
 
 #[test]
-#[ignore = "a run that is asked for while its plugin is suspended is not answered yet: this would wait for ever"]
 fn sighup_takes_up_a_plugin_and_one_that_asks_for_more_waits_for_the_owner() {
     let scanner = Scanner::start();
     let desk = Desk::new(HOST);
