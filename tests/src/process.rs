@@ -378,6 +378,17 @@ impl Site {
         std::fs::write(self.folder.path().join("host.toml"), text)
     }
 
+    /// Runs a command with `--json`: its exit code and its one document.
+    ///
+    /// # Errors
+    /// If it does not run, was killed, or prints anything else.
+    pub fn answer(&self, arguments: &[&str]) -> std::io::Result<(i32, Value)> {
+        let output = self.run(&[arguments, &["--json"]].concat())?;
+        let code = output.status.code();
+        let code = code.ok_or_else(|| std::io::Error::other("the host was killed"))?;
+        Ok((code, serde_json::from_slice(&output.stdout)?))
+    }
+
     /// The stored cursor of a content type, if something has been committed.
     ///
     /// # Errors

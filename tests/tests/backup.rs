@@ -11,21 +11,14 @@ use tests::process::{SimProcess, Site};
 const HOST: &str = env!("CARGO_BIN_EXE_host-under-test");
 const SIM: &str = env!("CARGO_BIN_EXE_sim-under-test");
 
-fn answer(site: &Site, arguments: &[&str]) -> (i32, Value) {
-    let arguments: Vec<_> = arguments.iter().copied().chain(["--json"]).collect();
-    let output = site.run(&arguments).unwrap();
-    let document = serde_json::from_slice(&output.stdout).unwrap();
-    (output.status.code().unwrap(), document)
-}
-
 fn done(site: &Site, arguments: &[&str]) -> Value {
-    let (code, document) = answer(site, arguments);
+    let (code, document) = site.answer(arguments).unwrap();
     assert_eq!(code, 0, "{arguments:?}: {document}");
     document
 }
 
 fn refusal(site: &Site, arguments: &[&str]) -> String {
-    let (code, document) = answer(site, arguments);
+    let (code, document) = site.answer(arguments).unwrap();
     assert_eq!(code, 2, "{arguments:?}: {document}");
     document["error"]["message"].as_str().unwrap().to_owned()
 }

@@ -9,15 +9,8 @@ const HOST: &str = env!("CARGO_BIN_EXE_host-under-test");
 const SIM: &str = env!("CARGO_BIN_EXE_sim-under-test");
 const NAME: &str = "acme/qualys-test";
 
-fn answer(site: &Site, arguments: &[&str]) -> (i32, Value) {
-    let arguments: Vec<_> = arguments.iter().copied().chain(["--json"]).collect();
-    let output = site.run(&arguments).unwrap();
-    let document = serde_json::from_slice(&output.stdout).unwrap();
-    (output.status.code().unwrap(), document)
-}
-
 fn done(site: &Site, arguments: &[&str]) -> Value {
-    let (code, document) = answer(site, arguments);
+    let (code, document) = site.answer(arguments).unwrap();
     assert_eq!(code, 0, "{arguments:?}: {document}");
     document
 }
@@ -148,7 +141,7 @@ fn what_cannot_be_read_again_is_refused_and_nothing_is_forgotten() {
         ),
         (vec!["connectors", "recollect", "nobody"], "nobody"),
     ] {
-        let (code, document) = answer(&site, &arguments);
+        let (code, document) = site.answer(&arguments).unwrap();
         let message = document["error"]["message"].as_str().unwrap();
         assert!(code == 2 && message.contains(word), "{message}");
     }

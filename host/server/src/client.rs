@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::host;
 use crate::keeper::Changed;
 use crate::serve::SOCKET;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{Method, Request, header};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
@@ -100,7 +100,8 @@ impl Client {
             Method::GET | Method::DELETE => Body::empty(),
             _ => {
                 request = request.header(header::CONTENT_TYPE, "application/json");
-                Body::from(body.to_vec())
+                // Wiped as soon as it is sent.
+                Body::from(Bytes::from_owner(body))
             }
         };
         let request = request.body(body).map_err(|error| gone(&error))?;

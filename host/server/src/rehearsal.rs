@@ -5,6 +5,7 @@
 
 use crate::arguments::Global;
 use crate::connectors::Catalogue;
+use crate::connectors::definition::Entry;
 use crate::connectors::difference::Difference;
 use crate::connectors::validation::{Secrets, validate};
 use crate::definition::{Definition, key_of};
@@ -15,6 +16,7 @@ use crate::plugins::SharedDirectory;
 use crate::schedule::{HostRunner, Schedule};
 use connector_runtime::Clock;
 use connector_runtime::egress::Upstream;
+use connector_runtime::plugins::Plugin;
 use connector_runtime::runs::{self, Silent, StartError, Stop, TestReport};
 use std::path::Path;
 use std::sync::Arc;
@@ -113,18 +115,23 @@ impl Rehearsal {
     pub async fn define(&self, file: &Path) -> Result<(), Refused> {
         let _held = self.clock.hold();
         let definition = Definition::load(file)?;
-        let plugin = self.host.plugin_of(&self.plugins.current(), &definition)?;
+        let (_, entry) = self.validated(&definition).await?;
+        let id = self.catalogue.create(entry).await?;
+        self.schedule.changed(&id);
+        Ok(())
+    }
+
+    async fn validated(&self, definition: &Definition) -> Result<(Arc<Plugin>, Entry), Failure> {
+        let plugin = self.host.plugin_of(&self.plugins.current(), definition)?;
         let validated = validate(
             &self.host,
-            &definition,
+            definition,
             &plugin,
             Secrets::Required,
             Vec::new(),
         );
         let entry = validated.await?.without_fault()?.entry;
-        let id = self.catalogue.create(entry).await?;
-        self.schedule.changed(&id);
-        Ok(())
+        Ok((plugin, entry))
     }
 
     /// Gives a connector the settings of a definition's file, all of its secrets typed again.
@@ -136,15 +143,7 @@ impl Rehearsal {
         let definition = Definition::load(file)?;
         let full = format!("{}/{}", definition.tenant, definition.name);
         let known = self.catalogue.connector(&full)?;
-        let plugin = self.host.plugin_of(&self.plugins.current(), &definition)?;
-        let validated = validate(
-            &self.host,
-            &definition,
-            &plugin,
-            Secrets::Required,
-            Vec::new(),
-        );
-        let entry = validated.await?.without_fault()?.entry;
+        let (plugin, entry) = self.validated(&definition).await?;
         let difference = Difference::of(&plugin.manifest, &known.settings, &entry.settings, false);
         let mut changed = difference.keys;
         changed.extend(entry.secrets.iter().map(|secret| key_of(&secret.pointer)));

@@ -42,31 +42,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 fn without_values(sentence: &str) -> String {
     let sentence =
         sentence.trim_start_matches("Failed to deserialize the JSON body into the target type: ");
-    match (
-        sentence.find("invalid type: "),
-        sentence.find(", expected "),
-    ) {
-        (Some(start), Some(end)) if start < end => {
-            format!(
-                "{}a value of another type{}",
-                &sentence[..start],
-                &sentence[end..]
-            )
+    for (citation, words) in [
+        ("invalid type: ", "a value of another type"),
+        ("invalid value: ", "a value that cannot be used"),
+    ] {
+        if let (Some(start), Some(end)) = (sentence.find(citation), sentence.find(", expected "))
+            && start < end
+        {
+            return format!("{}{words}{}", &sentence[..start], &sentence[end..]);
         }
-        _ => match (
-            sentence.find("invalid value: "),
-            sentence.find(", expected "),
-        ) {
-            (Some(start), Some(end)) if start < end => {
-                format!(
-                    "{}a value that cannot be used{}",
-                    &sentence[..start],
-                    &sentence[end..]
-                )
-            }
-            _ => sentence.to_owned(),
-        },
     }
+    sentence.to_owned()
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {

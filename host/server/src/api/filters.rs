@@ -174,10 +174,7 @@ pub(crate) async fn list(
     });
     filters.retain(|filter| {
         may_see(&principal, filter)
-            && query
-                .q
-                .as_ref()
-                .is_none_or(|part| filter.name.contains(part))
+            && query.wants_name(&filter.name)
             // What is all tenants' is this one's, too.
             && asked.is_none_or(|asked| filter.tenant.as_ref().is_none_or(|own| own == asked))
     });

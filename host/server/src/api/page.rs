@@ -50,11 +50,19 @@ pub(crate) struct Page<T> {
 impl ListQuery {
     /// Whether a thing of this name, of this tenant (its name and id; none for what is everybody's), is asked for.
     pub(crate) fn wants(&self, name: &str, tenant: Option<(&str, &str)>) -> bool {
-        let of_tenant = self
-            .tenant
+        self.wants_name(name) && self.wants_tenant(tenant)
+    }
+
+    /// Whether things of this name are asked for.
+    pub(crate) fn wants_name(&self, name: &str) -> bool {
+        self.q.as_deref().is_none_or(|part| name.contains(part))
+    }
+
+    /// Whether what belongs to this tenant (its name and id; none for what is everybody's) is asked for.
+    pub(crate) fn wants_tenant(&self, tenant: Option<(&str, &str)>) -> bool {
+        self.tenant
             .as_deref()
-            .is_none_or(|asked| tenant.is_some_and(|(name, id)| asked == name || asked == id));
-        of_tenant && self.q.as_deref().is_none_or(|part| name.contains(part))
+            .is_none_or(|asked| tenant.is_some_and(|(name, id)| asked == name || asked == id))
     }
 
     /// The part that is asked for, of a list that can be sorted by `fields`.

@@ -64,9 +64,17 @@ pub(crate) struct DeviceList {
     devices: Vec<DeviceDocument>,
 }
 
-fn seen(service: &Service, principal: &Principal) -> Result<Vec<StoredConnector>, Problem> {
+/// The connectors that the caller may see, of the tenant that is asked for.
+fn seen(
+    service: &Service,
+    principal: &Principal,
+    query: &ListQuery,
+) -> Result<Vec<StoredConnector>, Problem> {
     let mut connectors = service.catalogue.connectors()?;
-    connectors.retain(|connector| principal.sees(&connector.tenant_id));
+    connectors.retain(|connector| {
+        principal.sees(&connector.tenant_id)
+            && query.wants_tenant(Some((&connector.tenant, &connector.tenant_id)))
+    });
     Ok(connectors)
 }
 
@@ -143,7 +151,7 @@ pub(crate) async fn profiles(
     principal: Principal,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<ProfileList>, Problem> {
-    let connectors = seen(&service, &principal)?;
+    let connectors = seen(&service, &principal, &query)?;
     let mut profiles: Vec<ProfileDocument> = service
         .catalogue
         .profiles()?
@@ -151,24 +159,14 @@ pub(crate) async fn profiles(
         .map(|profile| ProfileDocument {
             connectors: connectors
                 .iter()
-                .filter(|connector| {
-                    connector.profiles.contains(&profile.name)
-                        && query.tenant.as_ref().is_none_or(|tenant| {
-                            connector.tenant == *tenant || connector.tenant_id == *tenant
-                        })
-                })
+                .filter(|connector| connector.profiles.contains(&profile.name))
                 .map(StoredConnector::full_name)
                 .collect(),
             name: profile.name,
             created: profile.created,
         })
         .collect();
-    profiles.retain(|profile| {
-        query
-            .q
-            .as_ref()
-            .is_none_or(|part| profile.name.contains(part))
-    });
+    profiles.retain(|profile| query.wants_name(&profile.name));
     let Page { total, entries } = query.page(
         profiles,
         &[
@@ -247,13 +245,7 @@ pub(crate) async fn devices(
     principal: Principal,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<DeviceList>, Problem> {
-    let mut connectors = seen(&service, &principal)?;
-    connectors.retain(|connector| {
-        query
-            .tenant
-            .as_ref()
-            .is_none_or(|tenant| connector.tenant == *tenant || connector.tenant_id == *tenant)
-    });
+    let connectors = seen(&service, &principal, &query)?;
     let mut devices: Vec<DeviceDocument> = service
         .catalogue
         .devices()?
@@ -269,12 +261,7 @@ pub(crate) async fn devices(
             created: device.created,
         })
         .collect();
-    devices.retain(|device| {
-        query
-            .q
-            .as_ref()
-            .is_none_or(|part| device.name.contains(part))
-    });
+    devices.retain(|device| query.wants_name(&device.name));
     let Page { total, entries } = query.page(
         devices,
         &[

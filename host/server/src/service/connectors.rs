@@ -304,30 +304,18 @@ impl Service {
             touched.push(pointer);
         }
         touched.retain(|pointer| secrets.contains(pointer));
-        self.replace(connector, settings, touched, change.active, mistakes)
-            .await
-    }
-
-    async fn replace(
-        &self,
-        connector: &StoredConnector,
-        settings: Value,
-        touched: Vec<String>,
-        active: Option<bool>,
-        mistakes: Vec<Mistake>,
-    ) -> Result<Change, Failure> {
-        let edit = Replacement {
+        let replacement = Replacement {
             connector,
             settings,
             touched,
-            active,
+            active: change.active,
             mistakes,
         };
-        let before = Definition::of_stored(connector, connector.settings.clone());
-        let plugin = self.plugin(&before)?;
-        let change = edit.apply(&self.host, &self.catalogue, &plugin).await?;
-        self.settle(&connector.id, active).await;
-        Ok(change)
+        let changed = replacement
+            .apply(&self.host, &self.catalogue, &plugin)
+            .await?;
+        self.settle(&connector.id, change.active).await;
+        Ok(changed)
     }
 
     /// Lets the schedule look again at a connector; a run of one that is not to collect any longer is stopped.
