@@ -98,7 +98,15 @@ where
     }
 
     fn settle(self: Box<Self>, transaction: Result<(), JournalError>) {
-        (self.reply)(match (transaction, self.result) {
+        let Self {
+            work,
+            reply,
+            result,
+            ..
+        } = *self;
+        // Whoever hears the answer may count on it that the work holds nothing any more.
+        drop(work);
+        reply(match (transaction, result) {
             // What the work itself met with says more than that the transaction ended.
             (_, Some(Err(error))) | (Err(error), _) => Err(error),
             (Ok(()), Some(result)) => result,
