@@ -16,6 +16,7 @@
 mod block;
 mod commit;
 mod connectors;
+mod consumers;
 mod copy;
 mod error;
 mod files;
@@ -35,6 +36,7 @@ mod tests;
 pub use block::{Block, Blocks, Records, StoredBlock};
 pub use commit::{Commit, Committed, Position};
 pub use connectors::ConnectorRow;
+pub use consumers::{ConsumerRow, Start, WhenBehind};
 pub use copy::{copy, replace};
 pub use error::JournalError;
 pub use grants::AcceptedGrant;
@@ -50,7 +52,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use rusqlite_migration::M;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use files::{Lock, Readers};
 use space::Floor;
@@ -71,6 +73,8 @@ pub struct Journal {
 struct Inner {
     readers: Readers,
     writer: Option<Writer>,
+    /// Tells of the newest block that this handle has written.
+    newest: watch::Sender<u64>,
     floor: Arc<Floor>,
     _lock: Option<Lock>,
 }
@@ -95,6 +99,7 @@ impl Journal {
             inner: Arc::new(Inner {
                 writer: Some(Writer::start(connection)?),
                 readers: Readers::new(path),
+                newest: watch::Sender::new(0),
                 floor: Arc::new(Floor::new(dir)),
                 _lock: Some(lock),
             }),
@@ -119,6 +124,7 @@ impl Journal {
             inner: Arc::new(Inner {
                 writer: None,
                 readers,
+                newest: watch::Sender::new(0),
                 floor: Arc::new(Floor::new(dir)),
                 _lock: None,
             }),

@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use tokio::sync::watch;
+
 use super::Journal;
 use super::block::{self, Block};
 use super::error::JournalError;
@@ -158,11 +160,25 @@ impl Journal {
     pub async fn commit(&self, batch: Commit) -> Result<Committed, JournalError> {
         let floor = self.inner.floor.clone();
         let bytes = batch.bytes();
-        self.write_weighing(bytes, move |connection| {
-            floor.check(bytes)?;
-            batch.write(connection)
-        })
-        .await
+        let committed = self
+            .write_weighing(bytes, move |connection| {
+                floor.check(bytes)?;
+                batch.write(connection)
+            })
+            .await?;
+        if let Some(offset) = committed.offset {
+            self.inner
+                .newest
+                .send_if_modified(|newest| std::mem::replace(newest, offset.max(*newest)) < offset);
+        }
+        Ok(committed)
+    }
+
+    /// Changes whenever a block is committed through this handle or a clone of it; the value is the largest offset so far,
+    /// 0 before the first. A hint when to look, not a place: what others have committed is not told.
+    #[must_use]
+    pub fn watch_blocks(&self) -> watch::Receiver<u64> {
+        self.inner.newest.subscribe()
     }
 
     /// Where a walk stands. `part` is empty for a content type that is walked in one piece.

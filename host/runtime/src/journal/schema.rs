@@ -123,6 +123,17 @@ CREATE TABLE recollections (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Who takes the blocks, and how far each has come.
+const CONSUMERS: &str = "
+CREATE TABLE consumers (
+    name TEXT PRIMARY KEY,
+    tenants TEXT,
+    when_behind TEXT NOT NULL,
+    acknowledged INTEGER NOT NULL,
+    added INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
 /// The journal's own steps, in their order; this list only ever grows at its end.
 ///
 /// A file remembers how many steps of the whole list it has seen, so a caller with tables of its own hands to
@@ -136,6 +147,7 @@ pub fn migrations() -> Vec<M<'static>> {
         M::up(GRANTS),
         M::up(QUOTA),
         M::up(RECOLLECTIONS),
+        M::up(CONSUMERS),
     ]
 }
 

@@ -5,6 +5,8 @@ use rusqlite_migration::M;
 
 /// How many steps of the journal's were released before the catalogue.
 const JOURNAL_BEFORE_CATALOGUE: usize = 4;
+/// How many more before the statuses.
+const JOURNAL_BEFORE_STATUS: usize = 1;
 
 /// Connectors and tenants themselves are the journal's, since every record's identity depends on their ids.
 ///
@@ -217,11 +219,13 @@ CREATE TABLE closed_webhooks (
 /// is written there, behind whatever the journal has released by then.
 pub(crate) fn migrations() -> Vec<M<'static>> {
     let mut steps = journal::migrations();
-    let later = steps.split_off(JOURNAL_BEFORE_CATALOGUE.min(steps.len()));
+    let mut later = steps.split_off(JOURNAL_BEFORE_CATALOGUE.min(steps.len()));
+    let newest = later.split_off(JOURNAL_BEFORE_STATUS.min(later.len()));
     steps.push(M::up(CATALOGUE));
     steps.extend(later);
     steps.push(M::up(STATUS));
     steps.push(M::up(ACCESS));
     steps.push(M::up(ALERTS));
+    steps.extend(newest);
     steps
 }

@@ -1,0 +1,15 @@
+//! Search: questions about what was collected, in the syntax and the answer shape of Lucene and Elasticsearch.
+//!
+//! ```text
+//! text ─ lucene ─▶ query (a tree) ─┬─▶ index (Tantivy)      syslog, scans
+//!        tenant, time ─────────────┘└▶ matching (documents)  assets
+//! ```
+//!
+//! Promises: whose records are searched is decided by the caller's tenant, which is added to the parsed query and never to
+//! its text. A mistake in a query is a sentence with its position. There is no time bound unless one is given.
+
+pub(crate) mod analysis;
+pub(crate) mod answer;
+pub(crate) mod literal;
+pub(crate) mod query;
+pub(crate) mod request;
