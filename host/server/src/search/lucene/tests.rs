@@ -200,7 +200,7 @@ fn the_caret_stands_under_the_mistake() {
     let error = parse(text, Operator::Or).expect_err(text);
     assert_eq!(
         error.pointed_at_in(text),
-        "  ä:1 AND b:[1 5]\n                ^"
+        "  ä:1 AND b:[1 5]\n               ^"
     );
     let long = format!("{}(", "a ".repeat(200));
     let error = parse(&long, Operator::Or).expect_err("an open parenthesis");
