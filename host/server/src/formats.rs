@@ -11,6 +11,16 @@
 //!
 //! Never here: a vendor's field (all names come from the envelope and the common fields), a clock, or a way to drop a record.
 
+mod ecs;
+mod ocsf;
+mod outline;
+mod record;
+mod rest;
+
+#[cfg(test)]
+mod tests;
+
+use record::Record;
 use std::fmt;
 
 /// How a forwarder writes records.
@@ -64,8 +74,8 @@ impl Format {
                 out.extend_from_slice(record);
                 Ok(())
             }
-            Self::Ecs => Err(FormatError::NoObject),
-            Self::Ocsf => Err(FormatError::NoObject),
+            Self::Ecs => ecs::write(Record::read(record)?, out),
+            Self::Ocsf => ocsf::write(Record::read(record)?, out),
         }
     }
 }
@@ -85,7 +95,9 @@ pub(crate) struct UnknownFormat(String);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FormatError {
     /// Neither braces around it nor anything else to go by.
-    #[error("a record is no JSON object: the block that it comes from is damaged, `connector-host doctor` tells more")]
+    #[error(
+        "a record is no JSON object: the block that it comes from is damaged, `connector-host doctor` tells more"
+    )]
     NoObject,
     /// It begins like one.
     #[error(
