@@ -91,7 +91,7 @@ fn put_event(record: &mut Record<'_>, fields: &mut Outline) {
     fields.put("event.id", id.unwrap_or_else(|| record.id.clone()));
     fields.put("event.severity", record.severity);
     if let Some(word) = record.severity_word.take() {
-        record.rest.keep("event", "severity_str", word);
+        record.rest.keep("event.severity_str", word);
     }
     let written = record.write_time.map(timestamp);
     fields.put("event.created", written.clone());
@@ -101,9 +101,7 @@ fn put_event(record: &mut Record<'_>, fields: &mut Outline) {
     fields.put("observer.type", record.category.take());
     fields.put("labels.connector_id", record.connector_id.take());
     fields.put("labels.msg_class", record.msg_class.take());
-    record
-        .rest
-        .keep_member("id", std::mem::take(&mut record.id));
+    record.rest.keep("id", std::mem::take(&mut record.id));
 }
 
 fn put_host(record: &mut Record<'_>, fields: &mut Outline) {
@@ -131,7 +129,7 @@ fn put_host(record: &mut Record<'_>, fields: &mut Outline) {
         if OS_TYPES.contains(&lower.as_str()) {
             fields.put("host.os.type", lower);
         } else {
-            record.rest.keep("host", "os_type", os);
+            record.rest.keep("host.os.type", os);
         }
     }
 }
@@ -144,8 +142,8 @@ fn put_vulnerability(found: Vulnerability, rest: &mut Rest<'_>, fields: &mut Out
     } else {
         fields.put("vulnerability.id", found.cves);
         fields.put("vulnerability.enumeration", "CVE");
-        rest.keep("vulnerability", "id", found.id);
-        rest.keep("vulnerability", "enumeration", found.enumeration);
+        rest.keep("vulnerability.id", found.id);
+        rest.keep("vulnerability.enumeration", found.enumeration);
     }
     fields.put("vulnerability.scanner.vendor", found.scanner_vendor);
     fields.put("vulnerability.severity", found.severity);
@@ -162,13 +160,16 @@ fn put_vulnerability(found: Vulnerability, rest: &mut Rest<'_>, fields: &mut Out
     fields.put("vulnerability.score.base", found.score);
     fields.put("vulnerability.score.version", found.score_version);
     for (name, value) in [
-        ("vector", Value::from(found.score_vector)),
-        ("status", found.status.into()),
-        ("epss", found.epss.into()),
-        ("solution", found.solution.into()),
-        ("patchable", found.patchable.into()),
+        (
+            "vulnerability.score.vector",
+            Value::from(found.score_vector),
+        ),
+        ("vulnerability.status", found.status.into()),
+        ("vulnerability.epss", found.epss.into()),
+        ("vulnerability.solution", found.solution.into()),
+        ("vulnerability.patchable", found.patchable.into()),
     ] {
-        rest.keep("vulnerability", name, value);
+        rest.keep(name, value);
     }
 }
 

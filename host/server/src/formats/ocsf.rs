@@ -19,6 +19,9 @@ use serde_json::{Value, json};
 /// The version of the schema that the documents follow.
 pub(super) const VERSION: &str = "1.8.0";
 
+/// From step 1 on.
+const SEVERITIES: [&str; 5] = ["Informational", "Low", "Medium", "High", "Critical"];
+
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(flatten)]
@@ -114,6 +117,13 @@ fn put_class(class: &Class, attributes: &mut Outline) {
     attributes.put("type_name", format!("{}: {activity}", class.name));
 }
 
+/// The step that a word means.
+fn severity_of(word: &str) -> Option<u64> {
+    let mut names = SEVERITIES.iter();
+    let step = names.position(|name| name.eq_ignore_ascii_case(word))?;
+    u64::try_from(step + 1).ok()
+}
+
 /// The five steps of `event.severity` are those of the schema; what says nothing of severity informs.
 fn put_severity(record: &mut Record<'_>, attributes: &mut Outline) {
     const NAMES: [&str; 5] = ["Informational", "Low", "Medium", "High", "Critical"];
@@ -130,14 +140,14 @@ fn put_severity(record: &mut Record<'_>, attributes: &mut Outline) {
     };
     let name = usize::try_from(step)
         .ok()
-        .and_then(|step| NAMES.get(step.checked_sub(1)?))
+        .and_then(|step| SEVERITIES.get(step.checked_sub(1)?))
         .unwrap_or(&"Unknown");
     attributes.put("severity_id", step);
     attributes.put("severity", *name);
     if let Some(word) = record.severity_word.take()
         && !name.eq_ignore_ascii_case(&word)
     {
-        record.rest.keep("event", "severity_str", word);
+        record.rest.keep("event.severity_str", word);
     }
 }
 
@@ -154,23 +164,21 @@ fn put_metadata(record: &mut Record<'_>, profiles: Vec<&str>, attributes: &mut O
         // Of a finding it stands in `finding_info`.
         attributes.put("metadata.original_event_uid", id);
     }
+    record.rest.keep("tenant_name", record.tenant_name.take());
     record
         .rest
-        .keep_member("tenant_name", record.tenant_name.take());
+        .keep("msg_origin.category", record.category.take());
     record
         .rest
-        .keep("msg_origin", "category", record.category.take());
-    record
-        .rest
-        .keep("msg_origin", "connector_id", record.connector_id.take());
+        .keep("msg_origin.processor.id", record.connector_id.take());
 }
 
 /// The schema's `cloud` needs a provider, and has no service; the instance stands with the device.
 fn keep_cloud(record: &mut Record<'_>) {
     let service = record.cloud.service.take();
-    record.rest.keep("cloud", "service_name", service);
+    record.rest.keep("cloud.service.name", service);
     let instance = record.cloud.instance.take();
-    record.rest.keep("cloud", "instance_id", instance);
+    record.rest.keep("cloud.instance.id", instance);
 }
 
 fn observable(name: &str, type_id: u64, kind: &str, value: &str) -> Value {

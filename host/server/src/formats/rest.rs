@@ -80,18 +80,19 @@ impl<'a> Rest<'a> {
         }
     }
 
-    /// Keeps what was read of `object` and has no place; a null, an empty text and an empty list are nothing.
-    pub(super) fn keep(&mut self, object: &'static str, name: &str, value: impl Into<Value>) {
-        let mut fields = self.object(object);
-        fields.keep(name, value);
-        self.put_back(object, fields);
-    }
-
-    /// Keeps what was read at the top and has no place.
-    pub(super) fn keep_member(&mut self, name: &'static str, value: impl Into<Value>) {
+    /// Keeps a value that was read and has no place, at its own dotted path. What is nothing (see [`Fields::keep`]) is not.
+    pub(super) fn keep(&mut self, path: &'static str, value: impl Into<Value>) {
         let value = value.into();
-        if !value.is_null() {
-            self.members.insert(name.into(), Member::Read(value));
+        match path.split_once('.') {
+            Some((object, path)) => {
+                let mut fields = self.object(object);
+                fields.keep_at(path, value);
+                self.put_back(object, fields);
+            }
+            None if is_nothing(&value) => {}
+            None => {
+                self.members.insert(path.into(), Member::Read(value));
+            }
         }
     }
 
@@ -251,15 +252,29 @@ impl Fields {
     /// Keeps a value; a null, an empty text and an empty list are nothing.
     pub(super) fn keep(&mut self, name: &str, value: impl Into<Value>) {
         let value = value.into();
-        let nothing = match &value {
-            Value::Null => true,
-            Value::String(text) => text.is_empty(),
-            Value::Array(values) => values.is_empty(),
-            _ => false,
-        };
-        if !nothing {
+        if !is_nothing(&value) {
             self.0.insert(name.to_owned(), value);
         }
+    }
+
+    fn keep_at(&mut self, path: &str, value: Value) {
+        match path.split_once('.') {
+            Some((object, path)) => {
+                let mut inner = self.object(object);
+                inner.keep_at(path, value);
+                self.put_back(object, inner);
+            }
+            None => self.keep(path, value),
+        }
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(values) => values.is_empty(),
+        _ => false,
     }
 }
 

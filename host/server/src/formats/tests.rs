@@ -172,10 +172,54 @@ fn the_score_of_several_cves_is_given_to_none_of_them() {
         assert_eq!(one["cve"].get("cvss"), None);
         assert_eq!(one["cve"].get("epss"), None);
     }
-    assert_eq!(ocsf["unmapped"]["vulnerability"]["score_base"], 9.8);
+    assert_eq!(ocsf["unmapped"]["vulnerability"]["score"]["base"], 9.8);
     assert_eq!(ocsf["unmapped"]["vulnerability"]["epss"], 0.42);
     let alone = write(Format::Ocsf, &sample("vulnerability_full"));
     let cve = &alone["vulnerabilities"][0]["cve"];
     assert_eq!(cve["cvss"][0]["base_score"], 8.1);
     assert_eq!(cve["epss"]["score"], "0.01234");
+}
+
+#[test]
+fn the_vulnerabilitys_word_is_its_severity_where_the_event_says_none() {
+    let record = r#"{"vulnerability":{"id":"1","severity":"CRITICAL"}}"#;
+    let ocsf = write(Format::Ocsf, record);
+    assert_eq!(ocsf["severity_id"], 5);
+    assert_eq!(ocsf["vulnerabilities"][0]["severity"], "CRITICAL");
+}
+
+/// All texts and numbers, without the signs that separate the bytes of a MAC.
+fn leaves(value: &Value, found: &mut Vec<String>) {
+    let plain = |text: String| text.to_lowercase().replace([':', '-', '.'], "");
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| leaves(value, found)),
+        Value::Object(map) => map.values().for_each(|value| leaves(value, found)),
+        Value::String(text) => found.push(plain(text.clone())),
+        Value::Number(number) => found.push(plain(number.to_string())),
+        Value::Bool(_) | Value::Null => {}
+    }
+}
+
+#[test]
+fn every_value_of_a_record_is_found_in_its_documents() {
+    // Said by the class and the kind in other words, or always the same.
+    let known = ["host", "vulnerability", "info", "log_collector"];
+    for (name, record) in samples::all() {
+        let mut values = Vec::new();
+        leaves(&serde_json::from_str(&record).expect("JSON"), &mut values);
+        for format in [Format::Ecs, Format::Ocsf] {
+            let mut there = Vec::new();
+            leaves(&write(format, &record), &mut there);
+            for value in &values {
+                let is_time = value.starts_with("17724") && format == Format::Ecs;
+                let found = there.iter().any(|one| one == value)
+                    // Identity and time, which stand apart.
+                    || value.ends_with("1772440877000") && there.iter().any(|one| value.starts_with(one));
+                assert!(
+                    found || is_time || known.contains(&value.as_str()),
+                    "{name} {format}: {value}"
+                );
+            }
+        }
+    }
 }

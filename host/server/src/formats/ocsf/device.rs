@@ -77,22 +77,27 @@ pub(super) fn take(record: &mut Record<'_>) -> Value {
         .filter(|mac| mac.len() != 6)
         .map(|mac| hexadecimal(mac, "-"))
         .collect();
-    record.rest.keep("host", "mac", long);
-
     let mut device = Outline::default();
     if host.is_nameless() {
         // Nothing to tie these to.
-        record.rest.keep("host", "domain", host.domain);
-        record.rest.keep("host", "macs", macs);
-        record.rest.keep("host", "os_name", host.os);
-        record.rest.keep("host", "os_type", host.os_type);
+        record.rest.keep("host.domain", host.domain);
+        let all: Vec<String> = macs.into_iter().chain(long).collect();
+        record.rest.keep("host.mac", all);
+        record.rest.keep("host.os.full", host.os);
+        record.rest.keep("host.os.type", host.os_type);
         return Value::Null;
     }
+    record.rest.keep("host.mac", long);
     device.put("type_id", 0);
     device.put("type", "Unknown");
+    let name = host.name.clone().or_else(|| host.hostname.clone());
+    if host.hostname != name {
+        // The schema has one name beside the host name, which the full one is.
+        record.rest.keep("host.hostname", host.hostname.clone());
+    }
     device.put("hostname", name_of(&host));
     device.put("uid", host.id);
-    device.put("name", host.name.or(host.hostname));
+    device.put("name", name);
     device.put("domain", host.domain);
     device.put("instance_uid", record.cloud.instance.take());
     put_os(host.os, host.os_type, &mut device);

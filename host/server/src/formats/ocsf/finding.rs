@@ -1,6 +1,6 @@
 //! A vulnerability of a host: Vulnerability Finding.
 
-use super::{Class, device};
+use super::{Class, device, severity_of};
 use crate::formats::outline::Outline;
 use crate::formats::record::{Record, Vulnerability};
 use serde_json::Value;
@@ -30,6 +30,11 @@ pub(super) fn put(
     record: &mut Record<'_>,
     attributes: &mut Outline,
 ) -> Class {
+    // Where the event does not say it, the vulnerability's own word does.
+    let said = record.severity.is_some() || record.severity_word.is_some();
+    if let (false, Some(word)) = (said, &found.severity) {
+        record.severity = severity_of(word);
+    }
     let class = put_state(found.status.take(), attributes);
     put_info(&found, record, attributes);
     attributes.put("message", found.title.clone());
@@ -102,7 +107,7 @@ fn put_info(found: &Vulnerability, record: &mut Record<'_>, attributes: &mut Out
         attributes.put("finding_info.analytic.type", "Rule");
     } else {
         let kept = found.enumeration.clone();
-        record.rest.keep("vulnerability", "enumeration", kept);
+        record.rest.keep("vulnerability.enumeration", kept);
     }
 }
 
@@ -118,7 +123,7 @@ fn vulnerabilities(found: Vulnerability, record: &mut Record<'_>) -> Vec<Value> 
     common.put("vendor_name", found.scanner_vendor);
     match found.category.as_slice() {
         [one] => common.put("category", one.as_str()),
-        several => record.rest.keep("vulnerability", "category", several),
+        several => record.rest.keep("vulnerability.category", several),
     }
 
     // Score and EPSS belong to one CVE. Of several, a record does not say which.
@@ -138,15 +143,15 @@ fn vulnerabilities(found: Vulnerability, record: &mut Record<'_>) -> Vec<Value> 
         }
         _ => {
             let rest = &mut record.rest;
-            rest.keep("vulnerability", "score_base", found.score);
-            rest.keep("vulnerability", "score_version", found.score_version);
-            rest.keep("vulnerability", "score_vector", found.score_vector);
+            rest.keep("vulnerability.score.base", found.score);
+            rest.keep("vulnerability.score.version", found.score_version);
+            rest.keep("vulnerability.score.vector", found.score_vector);
         }
     }
     let score = Value::from(score);
     let has_score = score.as_object().is_some_and(|score| !score.is_empty());
     if !alone {
-        record.rest.keep("vulnerability", "epss", found.epss);
+        record.rest.keep("vulnerability.epss", found.epss);
     }
 
     if found.cves.is_empty() {
