@@ -1,5 +1,5 @@
 //! The documents that forwarders write are what the official schemas say.
-#![expect(clippy::panic, reason = "a helper of tests")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

@@ -103,11 +103,14 @@ impl<'a> Rest<'a> {
         read: impl FnOnce(&mut Fields) -> T,
     ) -> T {
         // An object is none of the types that are asked for here, and may be large.
-        let raw = match self.members.get(name) {
-            Some(Member::Raw(raw)) if !raw.get().starts_with('{') => raw,
-            _ => return T::default(),
+        let value = match self.members.get(name) {
+            Some(Member::Raw(raw)) if !raw.get().starts_with('{') => {
+                serde_json::from_str::<Value>(raw.get()).ok()
+            }
+            Some(Member::Read(value)) if !value.is_object() => Some(value.clone()),
+            _ => None,
         };
-        let Ok(value) = serde_json::from_str::<Value>(raw.get()) else {
+        let Some(value) = value else {
             return T::default();
         };
         let mut fields = Fields::default();

@@ -1,5 +1,3 @@
-#![expect(clippy::panic, clippy::expect_used, reason = "tests")]
-
 mod random;
 mod samples;
 
@@ -178,6 +176,18 @@ fn the_score_of_several_cves_is_given_to_none_of_them() {
     let cve = &alone["vulnerabilities"][0]["cve"];
     assert_eq!(cve["cvss"][0]["base_score"], 8.1);
     assert_eq!(cve["epss"]["score"], "0.01234");
+}
+
+#[test]
+fn a_host_that_only_the_envelopes_neighbours_name_has_that_name() {
+    let record = r#"{"srcip":"192.0.2.1","srcip_host":"web-1","host":{"id":"7"}}"#;
+    assert_eq!(write(Format::Ecs, record)["host"]["name"], "web-1");
+    assert_eq!(write(Format::Ocsf, record)["device"]["hostname"], "web-1");
+    let record = r#"{"srcip_host":"web-1","host":{"name":"web-2"}}"#;
+    assert_eq!(
+        write(Format::Ecs, record)["interflow"]["srcip_host"],
+        "web-1"
+    );
 }
 
 #[test]
