@@ -7,8 +7,8 @@ mod catalogue;
 
 pub(crate) use access::{AddUser, EditUser, PasswordSource, TokensCommand, UsersCommand};
 pub(crate) use catalogue::{
-    AlertsCommand, ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand,
-    Recollect, RunNamed, RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
+    AlertsCommand, ConnectorsCommand, ConsumersCommand, DevicesCommand, Edit, FiltersCommand,
+    ProfilesCommand, Recollect, RunNamed, RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
 };
 
 use crate::figures;
@@ -179,6 +179,9 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Who takes the records to other places, and how far each has come
+    #[command(subcommand)]
+    Consumers(ConsumersCommand),
 }
 
 impl Command {
