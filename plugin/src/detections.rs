@@ -173,8 +173,8 @@ pub(crate) fn write_record(
     if let Some(status) = text(fields.status) {
         write_text(out, "status", status.trim());
     }
-    if text(fields.unique).is_none() {
-        // As the notes on the host call it.
+    // As the notes on the host call it.
+    if text(fields.unique).is_none_or(|unique| unique.trim() != detection.identity) {
         write_text(out, "finding_id", &detection.identity);
     }
     for (key, value) in [("qds", fields.qds), ("epss", fields.epss)] {

@@ -16,6 +16,7 @@ mod alerts;
 mod answer;
 mod api;
 mod arguments;
+mod assets;
 mod backup;
 mod client;
 mod commands;
