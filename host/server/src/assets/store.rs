@@ -90,9 +90,9 @@ impl AssetStore {
             Some(column) => column.order()?,
             None => Column::named("name")?.order()?,
         };
-        let (direction, nowhere) = match page.downwards {
-            false => ("ASC", "ASC"),
-            true => ("DESC", "ASC"),
+        let direction = match page.downwards {
+            false => "ASC",
+            true => "DESC",
         };
         let Some(mut connection) = schema::open_read_only(&self.path)? else {
             return Ok(Assets::default());
@@ -111,7 +111,7 @@ impl AssetStore {
         let assets = state
             .prepare(&format!(
                 "SELECT {COLUMNS} FROM assets a JOIN tenants t ON t.id = a.tenant WHERE {sql}
-                 ORDER BY {order} IS NULL {nowhere}, {order} COLLATE NOCASE {direction}, a.seq {direction}
+                 ORDER BY {order} IS NULL, {order} COLLATE NOCASE {direction}, a.seq {direction}
                  LIMIT ? OFFSET ?"
             ))?
             .query_map(params_from_iter(&values), |row| {
