@@ -9,6 +9,7 @@
 //! every list has `total`, pages and an order. The OpenAPI document is made from the handlers themselves.
 
 pub(crate) mod alerts;
+pub(crate) mod assets;
 pub(crate) mod connectors;
 pub(crate) mod consumers;
 pub(crate) mod extract;
@@ -111,6 +112,8 @@ fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(runs::get))
         .routes(routes!(runs::status))
         .routes(routes!(alerts::list))
+        .routes(routes!(assets::list))
+        .routes(routes!(assets::get))
         .routes(routes!(consumers::list))
         .merge(session::routes())
         .merge(users::routes())

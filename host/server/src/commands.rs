@@ -1,6 +1,7 @@
 //! The commands: each turns checked arguments into work and the work into an answer.
 
 pub(crate) mod alerts;
+pub(crate) mod assets;
 pub(crate) mod backup;
 pub(crate) mod collect;
 pub(crate) mod completions;

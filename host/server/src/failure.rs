@@ -2,6 +2,7 @@
 
 use crate::access::AccessError;
 use crate::api::problem::Problem;
+use crate::assets::AssetError;
 use crate::backup::error::BackupError;
 use crate::connectors::error::CatalogueError;
 use crate::consumers::ConsumerError;
@@ -165,6 +166,9 @@ pub(crate) enum Failure {
         /// What happened.
         source: ConsumerError,
     },
+    /// The assets cannot be read.
+    #[error(transparent)]
+    Assets(#[from] AssetError),
 }
 
 impl Failure {
@@ -196,6 +200,7 @@ impl Failure {
             | Self::Run(_)
             | Self::Export { .. }
             | Self::Consumer { .. }
+            | Self::Assets(_)
             | Self::Interrupted { .. }
             | Self::Busy(_)
             | Self::Threads(_) => 1,
@@ -233,6 +238,7 @@ impl Failure {
             Self::Busy(_) => "busy",
             Self::Serving(_) => "serving",
             Self::Consumer { .. } => "consumer",
+            Self::Assets(_) => "assets",
         }
     }
 

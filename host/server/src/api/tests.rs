@@ -7,16 +7,19 @@ mod walk;
 use super::*;
 use crate::access::{Peer, Principal, Role, tokens, users};
 use crate::arguments::Global;
+use crate::assets::AssetConsumer;
 use crate::connectors::Catalogue;
 use crate::connectors::definition::Entry;
 use crate::connectors::secret::Plain;
+use crate::consumers;
 use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::plugins::SharedDirectory;
 use crate::schedule::{HostRunner, Schedule};
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
-use connector_runtime::interflow::Condition;
+use connector_runtime::interflow::{Condition, Index};
+use connector_runtime::journal::{Block, Commit};
 use connector_runtime::journal::{Start, WhenBehind};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -48,6 +51,7 @@ struct Things {
     filter: String,
     user: String,
     token: String,
+    asset: String,
 }
 
 impl Things {
@@ -61,6 +65,7 @@ impl Things {
             filter: "missing-filter".into(),
             user: "missing-user".into(),
             token: "3".repeat(16),
+            asset: "missing-asset".into(),
         }
     }
 
@@ -150,6 +155,10 @@ impl Site {
             .unwrap();
         let alpha = things(&access, "alpha").await;
         let beta = things(&access, "beta").await;
+        let mut assets = AssetConsumer::new(directory.path());
+        let screen = indicatif::MultiProgress::new();
+        let caught_up = consumers::catch_up(catalogue.journal(), &mut assets, &screen);
+        assert_eq!(caught_up.ok(), Some(2));
         for tenant in ["alpha", "beta"] {
             let tenants = [format!("{tenant}-tenant")];
             let name = format!("forwarder:{tenant}");
@@ -273,6 +282,7 @@ async fn things(access: &AccessState, word: &str) -> Things {
     let journal = catalogue.journal();
     journal.begin_run(&connector, 1).await.unwrap();
     let run = journal.begin_run(&connector, 2).await.unwrap();
+    journal.commit(host_record(&connector, word)).await.unwrap();
     let user = format!("{word}-user");
     let new = users::New {
         name: &user,
@@ -296,5 +306,28 @@ async fn things(access: &AccessState, word: &str) -> Things {
         filter,
         user,
         token,
+        asset: format!("{word}-host"),
+    }
+}
+
+/// A batch with a record about one machine of a tenant.
+fn host_record(connector: &str, word: &str) -> Commit {
+    let record = json!({
+        "timestamp": 1_772_440_877_000_u64, "host": {"id": word, "name": format!("{word}-host"), "hostname": word,
+            "ip": ["192.0.2.1"], "os": {"full": word}},
+    });
+    let text = format!("{record}\n");
+    let indices = [Index::Syslog, Index::Assets];
+    let times = Some((1_772_440_877_000, 1_772_440_877_000));
+    Commit {
+        connector: connector.to_owned(),
+        content_type: "assets".into(),
+        part: String::new(),
+        expected_generation: 0,
+        cursor: "c".into(),
+        written_ms: 1_772_440_877_000,
+        cache_puts: Vec::new(),
+        cache_removes: Vec::new(),
+        block: Some(Block::press(&indices, 1, times, text.as_bytes(), b"").unwrap()),
     }
 }

@@ -29,6 +29,7 @@ const NEEDS: &[(&str, Right)] = &[
     ("detach_filter", Right::Change),
     ("edit_user", Right::Administer),
     ("list_alerts", Right::Read),
+    ("list_assets", Right::Read),
     ("list_connector_events", Right::Read),
     ("list_connector_runs", Right::Read),
     ("list_connectors", Right::Read),
@@ -50,6 +51,7 @@ const NEEDS: &[(&str, Right)] = &[
     ("rotate_secrets", Right::Administer),
     ("run_connector", Right::Change),
     ("set_password", Right::Administer),
+    ("show_asset", Right::Read),
     ("show_connector", Right::Read),
     ("show_filter", Right::Read),
     ("show_plugin", Right::Read),
@@ -111,6 +113,7 @@ impl Operation {
             ("{profile}", "shared"),
             ("{device}", "sensor"),
             ("{plugin}", "acme-scanner"),
+            ("{asset}", &things.asset),
         ] {
             path = path.replace(parameter, value);
         }
@@ -176,6 +179,7 @@ fn named() -> Things {
         filter: other(&missing.filter),
         user: other(&missing.user),
         token: other(&missing.token),
+        asset: other(&missing.asset),
     }
 }
 
@@ -220,6 +224,7 @@ fn without_names(text: &str, things: &Things) -> String {
         &things.tenant,
         &things.user,
         &things.token,
+        &things.asset,
     ] {
         text = text.replace(name.as_str(), "*");
     }
