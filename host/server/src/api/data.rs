@@ -4,6 +4,7 @@ use super::extract::{Json, Name, Query};
 use super::problem::{FieldError, Problem};
 use crate::access::Principal;
 use crate::connectors::Catalogue;
+use crate::connectors::error::CatalogueError;
 use crate::search::answer::SearchAnswer;
 use crate::search::error::SearchError;
 use crate::search::parameters::Parameters;
@@ -34,11 +35,12 @@ pub(crate) async fn search(
     Name(index): Name,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<SearchAnswer>, Problem> {
-    let index: Index = index
-        .parse()
-        .map_err(|error: connector_runtime::interflow::UnknownIndex| {
-            Problem::not_found(error.to_string())
-        })?;
+    let index: Index =
+        index
+            .parse()
+            .map_err(|error: connector_runtime::interflow::UnknownIndex| {
+                Problem::not_found(error.to_string())
+            })?;
     let parameters = Parameters::of_pairs(pairs).map_err(refused)?;
     let now_ms = i64::try_from(service.host.clock().now_ms()).unwrap_or(i64::MAX);
     let scope = scope(&principal, &service.catalogue, parameters.tenant.as_deref())?;
@@ -62,34 +64,45 @@ fn scope(
     catalogue: &Catalogue,
     asked: Option<&str>,
 ) -> Result<Scope, Problem> {
-    let missing = |asked: &str| Problem::not_found(format!("there is no tenant {asked:?}"));
+    let missing = |asked: &str| Problem::not_found(format!("there is no tenant `{asked}`"));
     let tenant = match (&principal.tenant, asked) {
         (Some(own), Some(asked)) if asked != own.name && asked != own.id => {
             return Err(missing(asked));
         }
         (Some(own), _) => Some(own.id.clone()),
         (None, None) => None,
-        (None, Some(asked)) => Some(tenant_id(catalogue, asked)?.ok_or_else(|| missing(asked))?),
+        (None, Some(asked)) => Some(tenant_id(catalogue, asked)?),
     };
     Ok(Scope { tenant })
 }
 
 /// The id of a tenant that a name or id stands for.
-pub(crate) fn tenant_id(
-    catalogue: &Catalogue,
-    reference: &str,
-) -> Result<Option<String>, crate::connectors::error::CatalogueError> {
-    let tenants = catalogue.tenants()?.into_iter();
-    let mut found = tenants.filter(|tenant| tenant.name == reference || tenant.id == reference);
-    Ok(found.next().map(|tenant| tenant.id))
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn tenant_id(catalogue: &Catalogue, reference: &str) -> Result<String, CatalogueError> {
+    let tenants = catalogue.tenants()?;
+    let found = tenants
+        .iter()
+        .find(|tenant| tenant.name == reference || tenant.id == reference);
+    match found {
+        Some(tenant) => Ok(tenant.id.clone()),
+        None => Err(CatalogueError::Unknown {
+            thing: "tenant",
+            name: reference.to_owned(),
+            known: tenants.into_iter().map(|tenant| tenant.name).collect(),
+        }),
+    }
 }
 
 fn refused(mistakes: Vec<FieldError>) -> Problem {
     let detail = match mistakes.as_slice() {
-        [FieldError {
-            key: Some(key),
-            detail,
-        }] => format!("{key}: {detail}"),
+        [
+            FieldError {
+                key: Some(key),
+                detail,
+            },
+        ] => format!("{key}: {detail}"),
         [only] => only.detail.clone(),
         several => format!("{} mistakes; `errors` names each", several.len()),
     };

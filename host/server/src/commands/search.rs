@@ -12,7 +12,6 @@ use crate::api::data::tenant_id;
 use crate::arguments::{DefaultOperator, Global, Search, Size, TimeField};
 use crate::client::Client;
 use crate::connectors::Catalogue;
-use crate::connectors::error::CatalogueError;
 use crate::failure::Failure;
 use crate::host;
 use crate::search::answer::SearchAnswer;
@@ -136,9 +135,7 @@ async fn show<W: Write>(
             is_first = false;
         }
         let hits = &answer.hits.hits;
-        output
-            .hits(hits)
-            .map_err(|error| stopped(output, error))?;
+        output.hits(hits).map_err(|error| stopped(output, error))?;
         left = left.saturating_sub(hits.len());
         match hits.last() {
             Some(last) if left > 0 && hits.len() == asked => {
@@ -225,12 +222,7 @@ async fn here(
     let catalogue = Arc::new(Catalogue::read(&host::data_directory(global)?)?);
     let tenant = match parameters.tenant.as_deref() {
         None => None,
-        Some(asked) => Some(tenant_id(&catalogue, asked)?.ok_or_else(|| {
-            Failure::Catalogue(CatalogueError::NotFound {
-                what: "tenant",
-                name: asked.to_owned(),
-            })
-        })?),
+        Some(asked) => Some(tenant_id(&catalogue, asked)?),
     };
     let searcher = match index {
         Index::Assets => {

@@ -9,7 +9,7 @@ use connector_runtime::interflow::Index;
 use serde_json::Value;
 
 /// Where a value without a field is looked for among assets.
-const ASSET_FIELDS: [&str; 10] = [
+const ASSET_FIELDS: [&str; 12] = [
     "id",
     "name",
     "hostname",
@@ -20,9 +20,17 @@ const ASSET_FIELDS: [&str; 10] = [
     "state",
     "tags",
     "tenant_name",
+    "vendor_ids",
+    "aliases",
 ];
 /// Fields that hold milliseconds since 1970, as numbers.
-const MOMENTS: [&str; 4] = ["timestamp", "write_time", "first_seen", "last_seen"];
+const MOMENTS: [&str; 5] = [
+    "timestamp",
+    "write_time",
+    "first_seen",
+    "last_seen",
+    "iphistory.time",
+];
 /// The letters of a record's id that say which one it is.
 const ID_LETTERS: usize = 36;
 
@@ -152,7 +160,7 @@ impl Asked {
         if let Self::Exists = self {
             return exists(document, field);
         }
-        let is_moment = MOMENTS.contains(&field);
+        let is_moment = is_moment(field);
         let mut found = false;
         visit(document, field, &mut |value| {
             found = found || self.is_about(value, is_moment);
@@ -319,8 +327,13 @@ fn fits(pieces: &[Piece], text: &str) -> bool {
     reached[end]
 }
 
+/// Whether a field holds milliseconds since 1970, as numbers.
+pub(crate) fn is_moment(field: &str) -> bool {
+    MOMENTS.contains(&field)
+}
+
 /// The id of a record (36 letters of its `stellar_uuid`) or of an asset (its `id`).
-pub(super) fn id(document: &Value) -> Option<&str> {
+pub(crate) fn id(document: &Value) -> Option<&str> {
     let record = document.get("stellar_uuid").and_then(Value::as_str);
     match record {
         Some(id) => Some(id.get(..ID_LETTERS).unwrap_or(id)),
@@ -329,7 +342,7 @@ pub(super) fn id(document: &Value) -> Option<&str> {
 }
 
 /// Shows each value that lies at a dotted path; those of arrays one by one.
-pub(super) fn visit<'v>(value: &'v Value, path: &str, see: &mut dyn FnMut(&'v Value)) {
+pub(crate) fn visit<'v>(value: &'v Value, path: &str, see: &mut dyn FnMut(&'v Value)) {
     match value {
         Value::Array(elements) => {
             for element in elements {

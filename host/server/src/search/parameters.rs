@@ -119,7 +119,10 @@ impl Parameters {
     }
 
     /// How neighbours in the query are joined.
-    fn operator(&self) -> Result<Operator, FieldError> {
+    ///
+    /// # Errors
+    /// If it is neither of the two.
+    pub(crate) fn operator(&self) -> Result<Operator, FieldError> {
         match self.default_operator.as_deref() {
             None => Ok(Operator::Or),
             Some(text) if text.eq_ignore_ascii_case("or") => Ok(Operator::Or),
@@ -153,10 +156,7 @@ impl Parameters {
             None | Some("write_time") => TimeAxis::WriteTime,
             Some("timestamp") => TimeAxis::Timestamp,
             Some(_) => {
-                keep(mistake(
-                    "time_field",
-                    "is neither write_time nor timestamp",
-                ));
+                keep(mistake("time_field", "is neither write_time nor timestamp"));
                 TimeAxis::WriteTime
             }
         };
@@ -385,7 +385,10 @@ fn fields<T>(
     let (mut found, mut mistakes) = (Vec::new(), Vec::new());
     for part in text.split(',').map(str::trim) {
         if part.is_empty() || part.starts_with(':') {
-            mistakes.push(mistake(key, "a field is missing between two commas, or before a colon"));
+            mistakes.push(mistake(
+                key,
+                "a field is missing between two commas, or before a colon",
+            ));
             continue;
         }
         match read(part) {

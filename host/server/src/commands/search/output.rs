@@ -79,7 +79,10 @@ fn usual_columns(index: Index) -> &'static [&'static str] {
 impl<W: Write> Output<W> {
     pub(super) fn new(out: W, format: Format, index: Index, columns: &[String]) -> Self {
         let columns = match columns.is_empty() {
-            true => usual_columns(index).iter().map(|&name| name.to_owned()).collect(),
+            true => usual_columns(index)
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect(),
             false => columns.iter().map(|name| name.trim().to_owned()).collect(),
         };
         Self {
@@ -125,7 +128,10 @@ impl<W: Write> Output<W> {
                 let heading: Vec<_> = self.columns.iter().map(|name| printable(name)).collect();
                 let rows = self.rows(&answer.hits.hits);
                 let width = |column: usize| {
-                    let cells = rows.iter().chain([&heading]).map(|row| row[column].chars().count());
+                    let cells = rows
+                        .iter()
+                        .chain([&heading])
+                        .map(|row| row[column].chars().count());
                     cells.max().unwrap_or(0)
                 };
                 self.widths = (0..heading.len()).map(width).collect();
@@ -172,7 +178,10 @@ impl<W: Write> Output<W> {
         match self.format {
             Format::Json => {
                 let rest = match self.rest.as_object().is_some_and(|rest| !rest.is_empty()) {
-                    true => format!(",\"aggregations\":{}", secrets::json(&self.rest.to_string())),
+                    true => format!(
+                        ",\"aggregations\":{}",
+                        secrets::json(&self.rest.to_string())
+                    ),
                     false => String::new(),
                 };
                 self.write(&format!("]}}{rest}}}\n"))?;
@@ -300,7 +309,10 @@ fn counted(aggregations: &Value) -> String {
         match counted["sum_other_doc_count"].as_u64() {
             None | Some(0) => {}
             Some(others) => {
-                text.push_str(&format!("  and {} with other values\n", figures::count(others)));
+                text.push_str(&format!(
+                    "  and {} with other values\n",
+                    figures::count(others)
+                ));
             }
         }
     }
