@@ -47,8 +47,8 @@ fn written(format: Format, answer: &SearchAnswer) -> String {
 fn a_table_says_how_many_there_are_and_what_was_counted() {
     assert_eq!(
         written(Format::Table, &answer()),
-        "write_time            host.name                 host.ip                              event.severity
-2026-03-02T09:15:00Z  a [2J                     192.0.2.1, 192.0.2.2, 192.0.2.3, +1  5
+        "write_time            host.name                host.ip                              event.severity
+2026-03-02T09:15:00Z  a [2J                    192.0.2.1, 192.0.2.2, 192.0.2.3, +1  5
 -                     say \"hi\", twice or more  -                                    -
 
 1,234 hits, 2 shown; --size shows more, --size all every one.
