@@ -1,5 +1,6 @@
 //! Searches on the command line: what was collected is found, whoever answers, and as many as there are.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use serde_json::Value;
 use tests::process::{SimProcess, Site};

@@ -13,7 +13,7 @@ pub(crate) use catalogue::{
     AlertsCommand, ConnectorsCommand, ConsumersCommand, DevicesCommand, Edit, FiltersCommand,
     ProfilesCommand, Recollect, RunNamed, RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
 };
-pub(crate) use search::{DefaultOperator, Search, SearchIndex, Size, TimeField};
+pub(crate) use search::{DefaultOperator, Search, Size, TimeField};
 
 use crate::figures;
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -44,7 +44,8 @@ enum Node {
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
-    Field(Vec<String>, Asked),
+    /// Any of these fields.
+    Field(Vec<String>, Box<Asked>),
 }
 
 enum Asked {
@@ -112,7 +113,7 @@ impl Node {
                     (None, Index::Assets) => ASSET_FIELDS.map(str::to_owned).into(),
                     (None, _) => DEFAULT_FIELDS.map(str::to_owned).into(),
                 };
-                Self::Field(fields, Asked::new(test, now_ms))
+                Self::Field(fields, Box::new(Asked::new(test, now_ms)))
             }
         }
     }

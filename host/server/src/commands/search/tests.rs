@@ -1,4 +1,5 @@
 use super::*;
+use crate::arguments::{Arguments, Command};
 use crate::search::answer::SearchAnswer;
 use crate::search::error::SearchError;
 use crate::search::request::SearchRequest;
@@ -6,21 +7,10 @@ use crate::search::searcher::Searches;
 use serde_json::{Value, json};
 
 fn asked() -> Search {
-    Search {
-        index: crate::arguments::SearchIndex::Syslog,
-        query: None,
-        last: None,
-        from: None,
-        to: None,
-        time_field: TimeField::WriteTime,
-        size: Size::Of(20),
-        sort: None,
-        columns: Vec::new(),
-        top: None,
-        histogram: None,
-        default_operator: DefaultOperator::Or,
-        tenant: None,
-        csv: false,
+    let line = ["connector-host", "search", "--index", "syslog"].map(Into::into);
+    match Arguments::read(&line).unwrap().command {
+        Command::Search(search) => *search,
+        other => panic!("{other:?}"),
     }
 }
 
