@@ -4,12 +4,14 @@
 
 mod access;
 mod catalogue;
+mod forwarders;
 
 pub(crate) use access::{AddUser, EditUser, PasswordSource, TokensCommand, UsersCommand};
 pub(crate) use catalogue::{
     AlertsCommand, ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand,
     Recollect, RunNamed, RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
 };
+pub(crate) use forwarders::ForwardersCommand;
 
 use crate::figures;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -179,6 +181,9 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Where records are sent on to
+    #[command(subcommand)]
+    Forwarders(ForwardersCommand),
 }
 
 impl Command {

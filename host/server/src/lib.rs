@@ -27,6 +27,8 @@ mod doctor;
 mod document;
 mod failure;
 mod figures;
+mod formats;
+mod forwarders;
 mod host;
 mod http_help;
 mod keeper;
@@ -163,6 +165,7 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Backup(arguments) => commands::backup::take(global, arguments),
         Command::Restore(arguments) => commands::backup::restore(global, arguments),
         Command::Doctor => commands::doctor::run(global).await,
+        Command::Forwarders(command) => commands::forwarders::run(global, command).await,
         Command::Completions { shell } => commands::completions::run(*shell),
     }
 }
