@@ -298,6 +298,7 @@ fn credential(
     for (key, needed) in [("username", "password"), ("password", "username")] {
         if has(key) && !has(needed) {
             mistakes.push(section.mistake(needed, format!("is required beside {key}")));
+            return None;
         }
     }
     let mut read = |key: &str| {

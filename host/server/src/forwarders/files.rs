@@ -391,3 +391,6 @@ pub(super) fn forget(folder: &Path) -> io::Result<()> {
     }
     State::delete(folder)
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,3 +163,6 @@ impl Consumer for Webhook {
         self.dead.sync()
     }
 }
+
+#[cfg(test)]
+mod tests;
