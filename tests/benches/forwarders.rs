@@ -28,7 +28,12 @@ fn record(n: u64, out: &mut String) {
     let results: String = (0..6)
         .map(|line| {
             let part = noise.rotate_left(line * 9);
-            format!("libdemo-{part:016x}\\t1.{}.{}\\t1.{}.9\\n", part % 10, part % 37, part % 10)
+            format!(
+                "libdemo-{part:016x}\\t1.{}.{}\\t1.{}.9\\n",
+                part % 10,
+                part % 37,
+                part % 10
+            )
         })
         .collect();
     write!(

@@ -45,7 +45,9 @@ fn listener(answer: fn(&Message) -> (u16, String)) -> (String, Seen) {
             let (status, body) = answer(&message);
             noting.lock().unwrap().push(message);
             let length = body.len();
-            let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+            let head = format!(
+                "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+            );
             // Whoever asked may have gone.
             let _ = stream.write_all(format!("{head}{body}").as_bytes());
         }
@@ -149,11 +151,16 @@ fn files_hold_what_was_collected_and_a_second_look_adds_nothing() {
     let listed = site.run(&["forwarders", "list", "--json"]).unwrap();
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
     let lake = &listed["forwarders"][0];
-    assert_eq!((&lake["name"], &lake["kind"]), (&json!("lake"), &json!("files")));
+    assert_eq!(
+        (&lake["name"], &lake["kind"]),
+        (&json!("lake"), &json!("files"))
+    );
     assert_eq!(lake["behind_blocks"], 0, "{listed}");
     let tested = site.run(&["forwarders", "test", "lake"]).unwrap();
     assert!(tested.status.success());
-    assert!(String::from_utf8_lossy(&tested.stdout).starts_with("passed: files can be written in "));
+    assert!(
+        String::from_utf8_lossy(&tested.stdout).starts_with("passed: files can be written in ")
+    );
 }
 
 /// Elasticsearch, as far as a forwarder sees it.
@@ -193,7 +200,12 @@ fn elasticsearch_gets_every_record_as_a_document_once_it_may_be_reached() {
     let tested = site.run(&["forwarders", "test", "siem", "--json"]).unwrap();
     let tested: Value = serde_json::from_slice(&tested.stdout).unwrap();
     assert_eq!(tested["passed"], true, "{tested}");
-    assert!(tested["message"].as_str().unwrap().starts_with("OpenSearch 2.19.0 at "));
+    assert!(
+        tested["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("OpenSearch 2.19.0 at ")
+    );
     seen.lock().unwrap().clear();
 
     run(&site, "siem", &clock).unwrap();
@@ -209,7 +221,10 @@ fn elasticsearch_gets_every_record_as_a_document_once_it_may_be_reached() {
         }
     }
     let exported = site.export("scans").unwrap();
-    let exported: BTreeMap<_, _> = exported.into_iter().map(|record| (id(&record), record)).collect();
+    let exported: BTreeMap<_, _> = exported
+        .into_iter()
+        .map(|record| (id(&record), record))
+        .collect();
     assert_eq!(sent, exported);
 
     // Another password, and no document leaves; nor does the password.
@@ -231,11 +246,18 @@ fn a_webhook_gets_every_record_in_signed_batches() {
     let tested = site.run(&["forwarders", "test", "queue"]).unwrap();
     assert!(tested.status.success());
     assert!(seen.lock().unwrap().is_empty(), "a test sends nothing");
-    assert_eq!(run(&site, "queue", &Clock::simulated(NOW)).unwrap().records, 80);
+    assert_eq!(
+        run(&site, "queue", &Clock::simulated(NOW)).unwrap().records,
+        80
+    );
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
     let (mut ids, mut records) = (BTreeSet::new(), Vec::new());
     for message in seen.lock().unwrap().iter() {
-        assert!(message.head.starts_with("POST /in?token=t0ken "), "{}", message.head);
+        assert!(
+            message.head.starts_with("POST /in?token=t0ken "),
+            "{}",
+            message.head
+        );
         let header = |name: &str| message.headers[name].as_str();
         let (id, time) = (header("webhook-id"), header("webhook-timestamp"));
         let signed = format!("{id}.{time}.{}", message.body);
@@ -255,7 +277,10 @@ fn a_name_that_host_toml_does_not_have_is_refused_with_those_that_it_has() {
     let refused = site.run(&["forwarders", "test", "sea"]).unwrap();
     assert_eq!(refused.status.code(), Some(2));
     let text = String::from_utf8(refused.stderr).unwrap();
-    assert!(text.contains("there is no forwarder `sea`; host.toml has lake"), "{text}");
+    assert!(
+        text.contains("there is no forwarder `sea`; host.toml has lake"),
+        "{text}"
+    );
     let listed = site.run(&["forwarders", "list"]).unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert!(listed.contains("not begun"), "{listed}");

@@ -187,11 +187,7 @@ impl Forwarder {
         DeadLetters::new(&self.name, &folder(&surroundings.data, &self.name))
     }
 
-    fn way_out(
-        &self,
-        way: &Way,
-        surroundings: &Surroundings,
-    ) -> Result<Destination, NetworkError> {
+    fn way_out(&self, way: &Way, surroundings: &Surroundings) -> Result<Destination, NetworkError> {
         let name = &self.name;
         let remedy = format!(
             "list its network in `allow_networks` of the forwarder `{name}` under [[forwarders]] in host.toml"

@@ -222,7 +222,11 @@ fn destination(section: &Section<'_>, mistakes: &mut Vec<Mistake>) -> Option<Des
     })
 }
 
-pub(super) fn required<'a>(section: &Section<'a>, key: &str, mistakes: &mut Vec<Mistake>) -> Option<&'a str> {
+pub(super) fn required<'a>(
+    section: &Section<'a>,
+    key: &str,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<&'a str> {
     if !section.table.contains_key(key) {
         mistakes.push(section.mistake(key, "is required"));
     }

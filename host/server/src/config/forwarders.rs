@@ -211,7 +211,10 @@ fn one_of<T: Copy>(
     let text = section.text(key, mistakes)?;
     let found = words.iter().find(|(word, _)| *word == text);
     if found.is_none() {
-        let known: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        let known: Vec<_> = words
+            .iter()
+            .map(|(word, _)| format!("\"{word}\""))
+            .collect();
         let message = format!("must be {}", known.join(" or "));
         mistakes.push(section.mistake(key, message));
     }

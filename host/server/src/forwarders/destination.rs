@@ -85,7 +85,12 @@ impl Destination {
     }
 
     /// Begins a request to a path below the address.
-    pub(crate) fn request_below(&self, method: Method, path: &str, query: &str) -> request::Builder {
+    pub(crate) fn request_below(
+        &self,
+        method: Method,
+        path: &str,
+        query: &str,
+    ) -> request::Builder {
         let mut url = self.url.clone();
         let whole = format!("{}/{path}", url.path().trim_end_matches('/'));
         url.set_path(&whole);
@@ -121,8 +126,9 @@ impl Destination {
         request: http::Result<Request<Bytes>>,
         most: usize,
     ) -> Result<Answered, ConsumerError> {
-        let request = request
-            .map_err(|error| self.failed(&format!("no request can be made of it: {error}"), None))?;
+        let request = request.map_err(|error| {
+            self.failed(&format!("no request can be made of it: {error}"), None)
+        })?;
         let exchange = async {
             self.upstream.resolve(&self.origin).await?;
             let (parts, body) = self.upstream.send(request).await?.into_parts();
@@ -227,10 +233,7 @@ pub(crate) fn packed(text: Vec<u8>, gzip: bool) -> (Bytes, Option<HeaderValue>) 
     if gzip {
         let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 6), Compression::fast());
         // Into memory, which takes everything; if it should not, the text goes as it is.
-        if let Ok(packed) = encoder
-            .write_all(&text)
-            .and_then(|()| encoder.finish())
-        {
+        if let Ok(packed) = encoder.write_all(&text).and_then(|()| encoder.finish()) {
             return (packed.into(), Some(HeaderValue::from_static("gzip")));
         }
     }

@@ -29,8 +29,8 @@ mod state;
 
 use super::{Forwarder, Surroundings, day, folder, targets};
 use crate::consumers::{Consumer, ConsumerError, Interest, Pace};
-use crate::forwarders::dead_letters::{DeadLetters, make_private};
 use crate::formats::Format;
+use crate::forwarders::dead_letters::{DeadLetters, make_private};
 use chunk::{Chunks, Press};
 use connector_runtime::Clock;
 use connector_runtime::journal::StoredBlock;
@@ -77,7 +77,11 @@ pub(crate) struct Files {
 
 impl Files {
     /// The consumer of a forwarder of this kind.
-    pub(crate) fn new(forwarder: &Forwarder, options: &Options, surroundings: &Surroundings) -> Self {
+    pub(crate) fn new(
+        forwarder: &Forwarder,
+        options: &Options,
+        surroundings: &Surroundings,
+    ) -> Self {
         Self {
             name: forwarder.name.clone(),
             consumer: forwarder.consumer_name(),
@@ -208,30 +212,6 @@ impl Files {
             .collect();
         self.close(|part| due.contains(&part.number));
     }
-
-    /// The block's records, each in this forwarder's format.
-    fn write_records(&mut self, block: &StoredBlock, text: &mut Vec<u8>) -> Result<u64, ConsumerError> {
-        if self.format == Format::Interflow {
-            block.copy_to(text)?;
-            return Ok(block.records);
-        }
-        let mut written = 0;
-        for record in block.records()?.iter() {
-            let before = text.len();
-            match self.format.write(record, text) {
-                Ok(()) => {
-                    text.push(b'\n');
-                    written += 1;
-                }
-                Err(error) => {
-                    text.truncate(before);
-                    let reason = error.to_string();
-                    self.dead.put(block.offset, "format", &reason, record)?;
-                }
-            }
-        }
-        Ok(written)
-    }
 }
 
 impl Consumer for Files {
@@ -260,7 +240,10 @@ impl Consumer for Files {
             self.state.shape = self.shape();
         }
         let suffix = self.options.packing.suffix();
-        for mut part in std::mem::take(&mut self.state.open).into_iter().map(Part::from) {
+        for mut part in std::mem::take(&mut self.state.open)
+            .into_iter()
+            .map(Part::from)
+        {
             let is_there = self.restore(&part)?;
             match (&part.closing, is_there) {
                 // Handed over already.
@@ -308,18 +291,11 @@ impl Consumer for Files {
         if indices.is_empty() || block.records == 0 {
             return Ok(());
         }
-        let mut text = self.chunks.text(&indices, &block.tenant_name, date);
-        let written = self.write_records(block, &mut text)?;
-        self.chunks.put(
-            chunk::Key {
-                indices,
-                tenant: block.tenant_name.clone(),
-                date,
-            },
-            text,
-            block.offset,
-            written,
-        );
+        let chunk = self
+            .chunks
+            .of(&indices, &block.tenant_name, date, block.offset);
+        chunk.last = block.offset;
+        chunk.records += write_records(self.format, &mut self.dead, block, &mut chunk.text)?;
         self.flush(true)
     }
 
@@ -359,6 +335,34 @@ impl Consumer for Files {
             ..Pace::default()
         }
     }
+}
+
+/// Appends the block's records in a format; answers how many.
+fn write_records(
+    format: Format,
+    dead: &mut DeadLetters,
+    block: &StoredBlock,
+    text: &mut Vec<u8>,
+) -> Result<u64, ConsumerError> {
+    if format == Format::Interflow {
+        block.copy_to(text)?;
+        return Ok(block.records);
+    }
+    let mut written = 0;
+    for record in block.records()?.iter() {
+        let before = text.len();
+        match format.write(record, text) {
+            Ok(()) => {
+                text.push(b'\n');
+                written += 1;
+            }
+            Err(error) => {
+                text.truncate(before);
+                dead.put(block.offset, "format", &error.to_string(), record)?;
+            }
+        }
+    }
+    Ok(written)
 }
 
 /// Hands over everything that a state says is open.

@@ -4,7 +4,7 @@ use super::*;
 use crate::connectors::schema::migrations;
 use crate::consumers::ConsumerError;
 use bytes::Bytes;
-use connector_runtime::egress::{Upstream, UpstreamError, UpstreamBody};
+use connector_runtime::egress::{Upstream, UpstreamBody, UpstreamError};
 use connector_runtime::journal::{Block, Commit, Journal};
 use http::{Request, Response};
 use std::future::Future;

@@ -7,9 +7,9 @@
 //!
 //! 2xx is taken. Anything else is tried again later; 410 too, but rarely, and with a sentence that says what to do.
 
+use super::Forwarder;
 use super::dead_letters::DeadLetters;
 use super::destination::{Destination, packed};
-use super::Forwarder;
 use crate::alerts::message::signature;
 use crate::alerts::webhook::{ID, SIGNATURE, TIMESTAMP};
 use crate::consumers::{Consumer, ConsumerError, Interest};

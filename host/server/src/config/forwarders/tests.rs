@@ -63,23 +63,35 @@ batch_kib = 8
     )
     .unwrap();
     let lake = &all[0];
-    assert_eq!((lake.start, lake.when_behind), (Start::Oldest, WhenBehind::Wait));
+    assert_eq!(
+        (lake.start, lake.when_behind),
+        (Start::Oldest, WhenBehind::Wait)
+    );
     assert_eq!((&lake.tenants, &lake.indices), (&None, &None));
     let Kind::Files(options) = &lake.kind else {
         panic!("{lake:?}");
     };
     assert_eq!(options.path, directory.path().join("out/records"));
     assert_eq!(options.packing, Packing::Zstd);
-    assert_eq!((options.rotate_bytes, options.rotate_after.as_secs()), (128 << 20, 900));
+    assert_eq!(
+        (options.rotate_bytes, options.rotate_after.as_secs()),
+        (128 << 20, 900)
+    );
 
     let siem = &all[1];
-    assert_eq!((siem.start, siem.when_behind), (Start::Now, WhenBehind::Skip));
+    assert_eq!(
+        (siem.start, siem.when_behind),
+        (Start::Now, WhenBehind::Skip)
+    );
     assert_eq!(siem.indices, Some(vec![Index::Scans]));
     let Kind::Elasticsearch(options, way) = &siem.kind else {
         panic!("{siem:?}");
     };
     let expected = STANDARD.encode("forwarder:hunter2-hunter2-hunter2-hunter2");
-    assert_eq!(options.authorization.as_ref().unwrap(), &format!("Basic {expected}"));
+    assert_eq!(
+        options.authorization.as_ref().unwrap(),
+        &format!("Basic {expected}")
+    );
     assert_eq!(way.redactor.page(&format!("a {expected}")), "a [redacted]");
     assert!(options.gzip);
     let Kind::Elasticsearch(options, way) = &all[2].kind else {
@@ -88,11 +100,17 @@ batch_kib = 8
     let sent = options.authorization.as_ref().unwrap();
     assert_eq!(sent, "ApiKey hunter2-hunter2-hunter2-hunter2");
     assert_eq!((options.gzip, options.action), (false, Action::Create));
-    assert_eq!(way.redactor.page("hunter2-hunter2-hunter2-hunter2"), "[redacted]");
+    assert_eq!(
+        way.redactor.page("hunter2-hunter2-hunter2-hunter2"),
+        "[redacted]"
+    );
     let Kind::Webhook(options, _) = &all[3].kind else {
         panic!("{:?}", all[3]);
     };
-    assert_eq!((options.bytes, options.records, options.gzip), (8 << 10, 1_000, false));
+    assert_eq!(
+        (options.bytes, options.records, options.gzip),
+        (8 << 10, 1_000, false)
+    );
     assert_eq!(all[3].destination(), "ingest.example.test");
     let shown = format!("{all:?}");
     for kept_back in ["t0ken", "hunter2", &expected] {
@@ -191,10 +209,14 @@ fn two_forwarders_of_one_name_or_path_are_refused() {
 fn clear_text_is_for_this_machine() {
     let directory = tempfile::tempdir().unwrap();
     let forwarder = |url: &str| {
-        let text = format!("[[forwarders]]\nname = \"a\"\nkind = \"elasticsearch\"\nurl = \"{url}\"\n");
+        let text =
+            format!("[[forwarders]]\nname = \"a\"\nkind = \"elasticsearch\"\nurl = \"{url}\"\n");
         read(directory.path(), &text).map(|all| all.len())
     };
     assert_eq!(forwarder("http://127.0.0.1:9200"), Ok(1));
     let mistakes = forwarder("http://192.0.2.1:9200").unwrap_err();
-    assert!(mistakes[0].contains("would send it in clear text"), "{mistakes:?}");
+    assert!(
+        mistakes[0].contains("would send it in clear text"),
+        "{mistakes:?}"
+    );
 }

@@ -190,7 +190,10 @@ impl Outcome {
     }
 
     pub(super) fn reason(&self) -> &str {
-        let reason = self.error.as_ref().and_then(|error| error.reason.as_deref());
+        let reason = self
+            .error
+            .as_ref()
+            .and_then(|error| error.reason.as_deref());
         reason.unwrap_or_default()
     }
 

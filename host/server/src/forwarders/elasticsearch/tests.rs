@@ -61,7 +61,8 @@ impl Server {
                 self.documents.insert((index, id), (pair[1].clone(), times));
                 items.push(json!({ action: {"status": 201} }));
             } else {
-                let error = json!({"type": error, "reason": "failed to parse field [n] of [s3cret]"});
+                let error =
+                    json!({"type": error, "reason": "failed to parse field [n] of [s3cret]"});
                 items.push(json!({ action: {"status": status, "error": error} }));
             }
         }
@@ -123,7 +124,12 @@ fn a_record_is_one_document_in_each_of_its_indices_however_often_it_is_sent() {
     for action in Action::ALL {
         let site = Site::new();
         site.add("acme", &SCANS, 3, START);
-        site.add("acme", &[Index::Syslog, Index::Assets], 1, START + 86_400_000);
+        site.add(
+            "acme",
+            &[Index::Syslog, Index::Assets],
+            1,
+            START + 86_400_000,
+        );
         let mut options = options();
         options.action = action;
         let (mut consumer, server) = serving(&site, options, TAKES_ALL);
@@ -216,7 +222,9 @@ fn documents_that_are_never_taken_become_an_error_and_not_a_dead_letter() {
     let (mut consumer, server) = serving(&site, options(), rule);
     let error = site.follow(&mut consumer, 0).unwrap_err().to_string();
     assert!(
-        error.contains("2 of the documents were not taken (HTTP 429 es_rejected_execution_exception)"),
+        error.contains(
+            "2 of the documents were not taken (HTTP 429 es_rejected_execution_exception)"
+        ),
         "{error}"
     );
     assert_eq!(server.lock().unwrap().requests.len(), PAUSES.len() + 1);
@@ -239,13 +247,21 @@ fn a_document_that_is_refused_for_what_it_is_becomes_a_dead_letter_and_the_other
     assert_eq!(letter["offset"], 1);
     assert_eq!(letter["kind"], "document_parsing_exception");
     assert_eq!(letter["record"]["n"], 2);
-    assert!(letter["reason"].as_str().unwrap().starts_with("failed to parse"));
+    assert!(
+        letter["reason"]
+            .as_str()
+            .unwrap()
+            .starts_with("failed to parse")
+    );
     assert_eq!(consumer.dead.count(), 1);
     // Until it is committed, nothing is promised; then it is durable.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let path = site.surroundings.data.join("forwarders/siem/dead-letters.ndjson");
+        let path = site
+            .surroundings
+            .data
+            .join("forwarders/siem/dead-letters.ndjson");
         let mode = std::fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
@@ -279,7 +295,10 @@ fn what_concerns_every_document_is_an_error_that_names_the_index() {
         let (mut consumer, _server) = serving(&site, options(), rule);
         let error = site.follow(&mut consumer, 0).unwrap_err().to_string();
         let said = format!("index interflow-syslog-2026.03.02 (HTTP {status} {kind})");
-        assert!(error.contains(&said) && !error.contains("s3cret"), "{error}");
+        assert!(
+            error.contains(&said) && !error.contains("s3cret"),
+            "{error}"
+        );
         assert!(site.dead_letters().is_empty());
     }
 }
@@ -311,7 +330,10 @@ fn a_request_that_is_too_large_is_cut_until_it_fits_and_one_document_alone_is_a_
     assert_eq!(server.documents.len(), 4);
     assert!(server.documents.values().all(|(_, times)| *times == 1));
     let letters = site.dead_letters();
-    assert!(letters.contains("\"kind\":\"too-large\"") && letters.contains("\"n\":3}"), "{letters}");
+    assert!(
+        letters.contains("\"kind\":\"too-large\"") && letters.contains("\"n\":3}"),
+        "{letters}"
+    );
 }
 
 #[test]
@@ -319,13 +341,25 @@ fn an_answer_about_the_whole_request_says_what_to_do_and_how_long_it_wants_rest(
     let site = Site::new();
     site.add("acme", &[Index::Syslog], 1, START);
     for (status, header, text) in [
-        (401, None, "it refused the login (HTTP 401); check the credential"),
+        (
+            401,
+            None,
+            "it refused the login (HTTP 401); check the credential",
+        ),
         (403, None, "give its account the right to write there"),
         (404, None, "check `url`"),
         (503, None, "it answered 503 None"),
-        (429, Some(("retry-after", "7")), "is asked again by itself Some(7s)"),
+        (
+            429,
+            Some(("retry-after", "7")),
+            "is asked again by itself Some(7s)",
+        ),
         (429, Some(("retry-after", "86400")), "Some(3600s)"),
-        (429, Some(("retry-after", "Mon, 02 Mar 2026 09:01:11 GMT")), "Some(40s)"),
+        (
+            429,
+            Some(("retry-after", "Mon, 02 Mar 2026 09:01:11 GMT")),
+            "Some(40s)",
+        ),
         (200, None, "its answer is not that of `_bulk`"),
     ] {
         let said = answering(&site, status, header);
@@ -337,10 +371,14 @@ fn an_answer_about_the_whole_request_says_what_to_do_and_how_long_it_wants_rest(
 
 #[test]
 fn an_answer_about_another_number_of_documents_counts_for_none() {
-    let items = |count: usize| json!({"items": vec![json!({"index": {"status": 200}}); count]}).to_string();
+    let items =
+        |count: usize| json!({"items": vec![json!({"index": {"status": 200}}); count]}).to_string();
     assert!(Answer::parse(items(2).as_bytes(), 2).is_ok());
     let error = Answer::parse(items(1).as_bytes(), 2).err().unwrap();
-    assert!(error.contains("sent 2 documents and answered about 1"), "{error}");
+    assert!(
+        error.contains("sent 2 documents and answered about 1"),
+        "{error}"
+    );
     assert!(Answer::parse(b"{\"items\":[{}]}", 1).is_err());
 }
 
@@ -373,7 +411,10 @@ fn a_stop_ends_the_wait_for_an_answer_and_for_the_next_attempt() {
 fn nothing_of_a_forwarder_shows_its_credential_or_its_path() {
     let forwarder = forwarder(Kind::Elasticsearch(options(), way()));
     let shown = format!("{forwarder:?}");
-    assert!(!shown.contains("dTpw") && !shown.contains("t0ken"), "{shown}");
+    assert!(
+        !shown.contains("dTpw") && !shown.contains("t0ken"),
+        "{shown}"
+    );
     assert!(shown.contains("siem.example.test"));
     let encoded = base64::engine::general_purpose::STANDARD.encode("u:passw0rd");
     assert_eq!(options().authorization.unwrap(), format!("Basic {encoded}"));

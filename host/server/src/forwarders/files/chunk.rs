@@ -90,66 +90,59 @@ impl Press {
     }
 }
 
-/// Where the records of a chunk go.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
-    pub(super) indices: Vec<Index>,
-    pub(super) tenant: String,
-    pub(super) date: Date,
-}
-
 /// Records that go to the same files.
 pub(super) struct Chunk {
     pub(super) indices: Vec<Index>,
     pub(super) tenant: String,
     pub(super) date: Date,
     pub(super) text: Vec<u8>,
+    /// Offsets of the first and last block with a record in it.
     pub(super) first: u64,
     pub(super) last: u64,
     pub(super) records: u64,
 }
 
-/// All that are gathering.
+/// All that are gathering: for each tenant and day in the order of the journal, since a file of several chunks has that
+/// order, too. Only the last of them grows.
 #[derive(Default)]
-pub(super) struct Chunks(BTreeMap<Key, Chunk>);
+pub(super) struct Chunks(BTreeMap<(String, Date), Vec<Chunk>>);
 
 impl Chunks {
-    /// The text to append to. It has to be put back.
-    pub(super) fn text(&mut self, indices: &[Index], tenant: &str, date: Date) -> Vec<u8> {
-        let key = Key {
-            indices: indices.to_vec(),
-            tenant: tenant.to_owned(),
-            date,
-        };
-        let chunk = self.0.get_mut(&key);
-        chunk.map_or_else(Vec::new, |chunk| std::mem::take(&mut chunk.text))
+    /// The chunk for records of the block at `offset`.
+    pub(super) fn of(
+        &mut self,
+        indices: &[Index],
+        tenant: &str,
+        date: Date,
+        offset: u64,
+    ) -> &mut Chunk {
+        let chunks = self.0.entry((tenant.to_owned(), date)).or_default();
+        let fits = |chunk: &Chunk| chunk.indices == indices;
+        if !chunks.last().is_some_and(fits) {
+            chunks.push(Chunk {
+                indices: indices.to_vec(),
+                tenant: tenant.to_owned(),
+                date,
+                text: Vec::new(),
+                first: offset,
+                last: offset,
+                records: 0,
+            });
+        }
+        let last = chunks.len() - 1;
+        &mut chunks[last]
     }
 
-    /// Puts back a text, to which so many records of the block at `offset` were appended.
-    pub(super) fn put(&mut self, key: Key, text: Vec<u8>, offset: u64, records: u64) {
-        let chunk = self.0.entry(key).or_insert_with_key(|key| Chunk {
-            indices: key.indices.clone(),
-            tenant: key.tenant.clone(),
-            date: key.date,
-            text: Vec::new(),
-            first: offset,
-            last: offset,
-            records: 0,
-        });
-        chunk.text = text;
-        chunk.last = offset;
-        chunk.records += records;
-    }
-
-    /// Takes those that are full, or all; those without a record are dropped.
+    /// Takes those of tenants and days that have gathered enough, or all; those without a record are dropped.
     pub(super) fn take(&mut self, only_full: bool) -> Vec<Chunk> {
-        let bytes: usize = self.0.values().map(|chunk| chunk.text.len()).sum();
-        let all = std::mem::take(&mut self.0);
-        let (taken, left): (BTreeMap<_, _>, _) = all
+        let size = |chunks: &Vec<Chunk>| chunks.iter().map(|chunk| chunk.text.len()).sum::<usize>();
+        let all: usize = self.0.values().map(size).sum();
+        let is_due = |chunks: &Vec<Chunk>| !only_full || all >= MOST || size(chunks) >= FULL;
+        let (due, left): (BTreeMap<_, _>, _) = std::mem::take(&mut self.0)
             .into_iter()
-            .partition(|(_, chunk)| !only_full || bytes >= MOST || chunk.text.len() >= FULL);
+            .partition(|(_, chunks)| is_due(chunks));
         self.0 = left;
-        let taken = taken.into_values();
-        taken.filter(|chunk| chunk.records > 0).collect()
+        let due = due.into_values().flatten();
+        due.filter(|chunk| chunk.records > 0).collect()
     }
 }

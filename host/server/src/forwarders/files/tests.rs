@@ -35,7 +35,12 @@ fn handed_over(root: &Path) -> BTreeMap<String, Vec<String>> {
             if path.is_dir() && !path.ends_with(OPEN) {
                 folders.push(path);
             } else if path.is_file() {
-                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                let name = path
+                    .strip_prefix(root)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
                 found.insert(name, lines(&path));
             }
         }
@@ -87,27 +92,45 @@ fn records_lie_in_folders_by_index_tenant_and_day_of_writing() {
         let name = |folder: &str, range: &str| format!("{folder}/{range}.ndjson{suffix}");
         let expected = BTreeMap::from([
             (
-                name("index=scans/tenant=acme/date=2026-03-02", "000000000001-000000000001"),
+                name(
+                    "index=scans/tenant=acme/date=2026-03-02",
+                    "000000000001-000000000001",
+                ),
                 first.clone(),
             ),
             (
-                name("index=syslog/tenant=acme/date=2026-03-02", "000000000001-000000000002"),
+                name(
+                    "index=syslog/tenant=acme/date=2026-03-02",
+                    "000000000001-000000000002",
+                ),
                 [first.clone(), second.clone()].concat(),
             ),
             (
-                name("index=scans/tenant=acme/date=2026-03-03", "000000000003-000000000003"),
+                name(
+                    "index=scans/tenant=acme/date=2026-03-03",
+                    "000000000003-000000000003",
+                ),
                 next_day.clone(),
             ),
             (
-                name("index=syslog/tenant=acme/date=2026-03-03", "000000000003-000000000003"),
+                name(
+                    "index=syslog/tenant=acme/date=2026-03-03",
+                    "000000000003-000000000003",
+                ),
                 next_day.clone(),
             ),
             (
-                name("index=scans/tenant=a%2F..%2Fb/date=2026-03-02", "000000000004-000000000004"),
+                name(
+                    "index=scans/tenant=a%2F..%2Fb/date=2026-03-02",
+                    "000000000004-000000000004",
+                ),
                 other.clone(),
             ),
             (
-                name("index=syslog/tenant=a%2F..%2Fb/date=2026-03-02", "000000000004-000000000004"),
+                name(
+                    "index=syslog/tenant=a%2F..%2Fb/date=2026-03-02",
+                    "000000000004-000000000004",
+                ),
                 other.clone(),
             ),
         ]);
@@ -130,7 +153,11 @@ fn only_the_chosen_tenants_and_indices_are_written() {
     hand_over(&site, &mut files);
     let all: Vec<_> = handed_over(&options.path).into_iter().collect();
     assert_eq!(all.len(), 1);
-    assert!(all[0].0.starts_with("index=scans/tenant=acme/"), "{}", all[0].0);
+    assert!(
+        all[0].0.starts_with("index=scans/tenant=acme/"),
+        "{}",
+        all[0].0
+    );
     assert_eq!(all[0].1, wanted);
 }
 
@@ -166,7 +193,9 @@ fn a_file_of_an_earlier_life_of_the_journal_is_not_overwritten() {
     let site = Site::new();
     let records = site.add("acme", &[Index::Syslog], 1, START);
     let options = options(&site, Packing::Plain);
-    let folder = options.path.join("index=syslog/tenant=acme/date=2026-03-02");
+    let folder = options
+        .path
+        .join("index=syslog/tenant=acme/date=2026-03-02");
     fs::create_dir_all(&folder).unwrap();
     let name = "000000000001-000000000001";
     fs::write(folder.join(format!("{name}.ndjson")), "{}\n").unwrap();
@@ -186,8 +215,14 @@ fn an_open_file_that_somebody_deleted_is_written_again_and_no_other() {
     let options = options(&site, Packing::Zstd);
     let mut files = files(&site, &options);
     let noted = site.follow(&mut files, 0).unwrap();
-    let lost = files.parts.iter().find(|(key, _)| key.index == Index::Scans);
-    let lost = lost.unwrap().1.path(&files.open_folder(), &files.state.life);
+    let lost = files
+        .parts
+        .iter()
+        .find(|(key, _)| key.index == Index::Scans);
+    let lost = lost
+        .unwrap()
+        .1
+        .path(&files.open_folder(), &files.state.life);
     fs::remove_file(lost).unwrap();
     let second = site.add("acme", &SCANS, 1, START);
     assert_eq!(site.follow(&mut files, noted).unwrap(), 2);
@@ -251,7 +286,10 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % most
     }
 }
@@ -294,10 +332,15 @@ fn a_forwarder_that_is_killed_anywhere_loses_nothing_and_doubles_nothing() {
         for _ in 0..40 {
             written += dice.below(DAY / 8);
             let tenant = ["acme", "umbrella corp"][dice.below(2) as usize];
-            let indices: &[Index] = [&SCANS[..], &HOSTS[..], &[Index::Scans]][dice.below(3) as usize];
+            let indices: &[Index] =
+                [&SCANS[..], &HOSTS[..], &[Index::Scans]][dice.below(3) as usize];
             let records = site.add(tenant, indices, dice.below(4), written);
             for index in indices.iter().filter(|index| **index != Index::Assets) {
-                let folder = format!("index={index}/tenant={}/date={}", escaped(tenant), day(written));
+                let folder = format!(
+                    "index={index}/tenant={}/date={}",
+                    escaped(tenant),
+                    day(written)
+                );
                 expected.entry(folder).or_default().extend(records.clone());
             }
         }
@@ -331,7 +374,9 @@ fn a_forwarder_that_is_killed_anywhere_loses_nothing_and_doubles_nothing() {
                     // What was taken must be committed first.
                     files.commit(at).unwrap();
                     noted = at;
-                    site.surroundings.clock.advance(Duration::from_secs(dice.below(90)));
+                    site.surroundings
+                        .clock
+                        .advance(Duration::from_secs(dice.below(90)));
                     files.rest().unwrap();
                 }
                 3 => {

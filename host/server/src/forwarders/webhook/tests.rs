@@ -33,7 +33,9 @@ fn webhook(site: &Site, options: Options, statuses: &'static [u16]) -> (Webhook,
         let mut noted = noting.lock().unwrap();
         let status = statuses.get(noted.len()).or(statuses.last()).unwrap();
         noted.push((parts.headers, body));
-        let answer = Response::builder().status(*status).header("retry-after", "7");
+        let answer = Response::builder()
+            .status(*status)
+            .header("retry-after", "7");
         async move { Ok(answer.body(body_of(Empty::new())).unwrap()) }
     });
     let forwarder = forwarder(Kind::Webhook(options.clone(), way()));
@@ -59,12 +61,17 @@ fn a_batch_is_signed_as_it_is_sent_and_holds_records_of_one_block() {
         for (headers, body) in seen.iter() {
             assert_eq!(text(headers, "content-type"), "application/x-ndjson");
             assert_eq!(headers.contains_key("content-encoding"), gzip);
-            let (id, time) = (text(headers, "webhook-id"), text(headers, "webhook-timestamp"));
+            let (id, time) = (
+                text(headers, "webhook-id"),
+                text(headers, "webhook-timestamp"),
+            );
             assert_eq!(time, (START / 1000).to_string());
             let mut signed = format!("{id}.{time}.").into_bytes();
             signed.extend_from_slice(body);
             let signature = text(headers, "webhook-signature");
-            let tag = STANDARD.decode(signature.strip_prefix("v1,").unwrap()).unwrap();
+            let tag = STANDARD
+                .decode(signature.strip_prefix("v1,").unwrap())
+                .unwrap();
             let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
             hmac::verify(&key, &signed, &tag).unwrap();
             let mut lines = String::new();
@@ -104,7 +111,10 @@ fn what_is_sent_again_has_the_same_ids_and_other_batches_have_others() {
     distinct.sort();
     distinct.dedup();
     assert_eq!((once.len(), distinct.len()), (4, 4));
-    assert!(once.iter().all(|id| id.starts_with("msg_") && id.len() == 36));
+    assert!(
+        once.iter()
+            .all(|id| id.starts_with("msg_") && id.len() == 36)
+    );
     let again = ids(&[200, 500, 200]);
     assert_eq!(again[..2], once[..2]);
     assert_eq!(again[2..], once);
@@ -136,7 +146,11 @@ fn an_answer_that_is_not_2xx_is_an_error_that_says_what_to_do_and_shows_no_token
         (&[429], "takes no more at present (HTTP 429)", 7),
         (&[302], "redirects are not followed", 7),
         (&[401], "check the credential", 7),
-        (&[410], "wants nothing any more (HTTP 410); name another `url`", 3600),
+        (
+            &[410],
+            "wants nothing any more (HTTP 410); name another `url`",
+            3600,
+        ),
     ] {
         let site = Site::new();
         site.add("acme", &[Index::Syslog], 1, START);
@@ -149,8 +163,14 @@ fn an_answer_that_is_not_2xx_is_an_error_that_says_what_to_do_and_shows_no_token
         else {
             panic!("{error}");
         };
-        assert!(message.starts_with("forwarder siem (siem.example.test): "), "{message}");
-        assert!(message.contains(text) && !message.contains("t0ken"), "{message}");
+        assert!(
+            message.starts_with("forwarder siem (siem.example.test): "),
+            "{message}"
+        );
+        assert!(
+            message.contains(text) && !message.contains("t0ken"),
+            "{message}"
+        );
         assert_eq!(retry_after, Some(Duration::from_secs(rest)));
     }
 }
