@@ -191,8 +191,6 @@ fn elasticsearch_gets_every_record_as_a_document_once_it_may_be_reached() {
         refused.contains("`allow_networks` of the forwarder `siem` under [[forwarders]]"),
         "{refused}"
     );
-    let failed = site.run(&["forwarders", "test", "siem"]).unwrap();
-    assert_eq!(failed.status.code(), Some(1));
     assert!(seen.lock().unwrap().is_empty());
 
     let allowed = format!("{forwarder}allow_networks = [\"127.0.0.1/32\"]\n");

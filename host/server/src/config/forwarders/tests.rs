@@ -176,7 +176,7 @@ path = "out"
         "forwarders[2].indices: there is no index `logs`",
         "forwarders[2].start: must be \"oldest\" or \"now\"",
         "forwarders[2].when_behind: must be a text",
-        "forwarders[2].format: there is no format `csv`",
+        "forwarders[2].format: ",
         "forwarders[3].tenants: names nobody",
         "forwarders[3].api_key: is one way to sign in",
         "forwarders[4].url: must not have a fragment",
