@@ -10,6 +10,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod connectors;
+pub(crate) mod consumers;
 pub(crate) mod extract;
 pub(crate) mod filters;
 pub(crate) mod metrics;
@@ -110,6 +111,7 @@ fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(runs::get))
         .routes(routes!(runs::status))
         .routes(routes!(alerts::list))
+        .routes(routes!(consumers::list))
         .merge(session::routes())
         .merge(users::routes())
         .merge(tokens::routes());

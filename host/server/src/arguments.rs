@@ -8,8 +8,8 @@ mod forwarders;
 
 pub(crate) use access::{AddUser, EditUser, PasswordSource, TokensCommand, UsersCommand};
 pub(crate) use catalogue::{
-    AlertsCommand, ConnectorsCommand, DevicesCommand, Edit, FiltersCommand, ProfilesCommand,
-    Recollect, RunNamed, RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
+    AlertsCommand, ConnectorsCommand, ConsumersCommand, DevicesCommand, Edit, FiltersCommand,
+    ProfilesCommand, Recollect, RunNamed, RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
 };
 pub(crate) use forwarders::ForwardersCommand;
 
@@ -181,6 +181,9 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Who takes the records to other places, and how far each has come
+    #[command(subcommand)]
+    Consumers(ConsumersCommand),
     /// Where records are sent on to
     #[command(subcommand)]
     Forwarders(ForwardersCommand),

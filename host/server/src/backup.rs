@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <backup>/manifest.json    version, schema, counts, and the SHA-256 of every other file
+//! <backup>/assets.sqlite    the assets, if there are any: they know more than the journal still has
 //! <backup>/journal.sqlite   records, cursors, runs, connectors with their sealed secrets, ...
 //! <backup>/host.toml        if it lies in the data directory
 //! <backup>/secret.key       only if asked for: whoever has it and the journal has the secrets
@@ -10,7 +11,7 @@
 //! Promises: a backup is one state of the journal, also while another process collects; it appears under its name only when
 //! it is complete and on disk, and nothing that is there is overwritten; folder 0700, files 0600.
 //!
-//! Never here: plugins, certificates and compiled code, which come from elsewhere or can be made again.
+//! Never here: plugins, certificates, compiled code and the search index, which come from elsewhere or can be made again.
 
 pub(crate) mod error;
 pub(crate) mod manifest;
@@ -21,13 +22,20 @@ use connector_runtime::Clock;
 use connector_runtime::journal::{self, Depth};
 use error::BackupError;
 use manifest::{Manifest, Stored};
+use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+/// How long whoever writes a database may hold up that it is copied.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The configuration, if it lies in the data directory.
 pub(crate) const CONFIGURATION: &str = "host.toml";
+
+/// The assets.
+pub(crate) const ASSETS: &str = "assets.sqlite";
 
 /// A backup that was taken.
 #[derive(Debug, Serialize)]
@@ -60,6 +68,12 @@ pub(crate) fn take(
         });
     }
     let staging = Staging::beside(target)?;
+    let mut files = Vec::new();
+    // Before the journal: assets that know of blocks which are not in the backup would never see those that come instead.
+    if data.join(ASSETS).is_file() {
+        copy_database(&data.join(ASSETS), &staging.path().join(ASSETS))?;
+        files.push(Stored::of(staging.path(), ASSETS)?);
+    }
     let copy = staging.path().join(journal::FILE_NAME);
     journal::copy(data, &copy)?;
     let found = journal::examine(staging.path(), Depth::Quick)?;
@@ -69,7 +83,7 @@ pub(crate) fn take(
             what: damage.clone(),
         });
     }
-    let mut files = vec![Stored::of(staging.path(), journal::FILE_NAME)?];
+    files.push(Stored::of(staging.path(), journal::FILE_NAME)?);
     for (name, wanted) in [(CONFIGURATION, true), (key::FILE_NAME, with_key)] {
         if wanted && data.join(name).is_file() {
             copy_file(&data.join(name), &staging.path().join(name))?;
@@ -143,6 +157,22 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), BackupError> {
     io::copy(&mut source, &mut copy)
         .and_then(|_| copy.sync_all())
         .map_err(BackupError::of(to))
+}
+
+/// Copies an SQLite database, also while somebody writes it, to a new file for its owner only.
+fn copy_database(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let file = create(to)?;
+    let copied = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(
+        |connection| {
+            connection.busy_timeout(PATIENCE)?;
+            connection.execute("VACUUM INTO ?1", [to.to_string_lossy()])
+        },
+    );
+    copied.map_err(|source| BackupError::Database {
+        path: from.to_owned(),
+        source,
+    })?;
+    file.sync_all().map_err(BackupError::of(to))
 }
 
 fn write_file(to: &Path, bytes: &[u8]) -> Result<(), BackupError> {

@@ -5,6 +5,7 @@ pub(crate) mod backup;
 pub(crate) mod collect;
 pub(crate) mod completions;
 pub(crate) mod connectors;
+pub(crate) mod consumers;
 pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod export;

@@ -12,8 +12,22 @@
 //!
 //! Never here: what a record means.
 
+mod configured;
+mod follower;
+pub(crate) mod listing;
+mod registry;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use configured::configured;
+pub(crate) use registry::{Consumers, Registration, Registry};
+
+use crate::failure::Failure;
 use connector_runtime::interflow::Index;
-use connector_runtime::journal::{JournalError, StoredBlock};
+use connector_runtime::journal::{Journal, JournalError, StoredBlock};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::time::Duration;
 
 /// Takes blocks, and holds what it has committed for good.
@@ -124,4 +138,31 @@ pub(crate) enum ConsumerError {
     /// It was asked to stop in the middle of something.
     #[error("it was stopped")]
     Stopped,
+}
+
+/// Brings a consumer up to the journal's present end, on the present thread, with a line of progress on `screen`: for
+/// commands that ask a consumer while nobody serves. Answers how many records it was given.
+///
+/// # Errors
+/// [`Failure::Consumer`] with the first failure.
+pub(crate) fn catch_up(
+    journal: &Journal,
+    consumer: &mut dyn Consumer,
+    screen: &MultiProgress,
+) -> Result<u64, Failure> {
+    let name = consumer.name().to_owned();
+    let bar = screen.add(ProgressBar::new(0));
+    if let Ok(style) =
+        ProgressStyle::with_template("{spinner} {prefix}  {wide_bar} {pos} of {len} blocks")
+    {
+        bar.set_style(style);
+    }
+    bar.set_prefix(name.clone());
+    let noted = journal.consumer(&name)?.map_or(0, |row| row.acknowledged);
+    let caught_up = follower::catch_up(journal, consumer, noted, |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    caught_up.map_err(|source| Failure::Consumer { name, source })
 }

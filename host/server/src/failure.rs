@@ -4,6 +4,7 @@ use crate::access::AccessError;
 use crate::api::problem::Problem;
 use crate::backup::error::BackupError;
 use crate::connectors::error::CatalogueError;
+use crate::consumers::ConsumerError;
 use connector_runtime::egress::NetworkError;
 use connector_runtime::journal::JournalError;
 use connector_runtime::plugins::{PluginError, Suspension};
@@ -156,6 +157,14 @@ pub(crate) enum Failure {
     /// A user or a token was not changed, or access was refused.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// A consumer could not be brought up to the journal's end.
+    #[error("consumer {name}: {source}")]
+    Consumer {
+        /// Its name.
+        name: String,
+        /// What happened.
+        source: ConsumerError,
+    },
 }
 
 impl Failure {
@@ -186,6 +195,7 @@ impl Failure {
             | Self::Held(_)
             | Self::Run(_)
             | Self::Export { .. }
+            | Self::Consumer { .. }
             | Self::Interrupted { .. }
             | Self::Busy(_)
             | Self::Threads(_) => 1,
@@ -222,6 +232,7 @@ impl Failure {
             Self::Answered(problem) => &problem.code,
             Self::Busy(_) => "busy",
             Self::Serving(_) => "serving",
+            Self::Consumer { .. } => "consumer",
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) mod webhook;
 mod tests;
 
 use crate::config::Network;
-use crate::consumers::{Consumer, Interest};
+use crate::consumers::{Consumer, Interest, Registration};
 use crate::formats::Format;
 use crate::secrets;
 use connector_runtime::Clock;
@@ -47,7 +47,7 @@ use tokio::runtime::Handle;
 use url::Url;
 
 /// The folder in the data directory.
-const FOLDER: &str = "forwarders";
+pub(crate) const FOLDER: &str = "forwarders";
 
 /// A forwarder, as `host.toml` has it.
 #[derive(Clone, Debug)]
@@ -112,13 +112,6 @@ pub(crate) struct Surroundings {
     pub(crate) insecure_loopback: bool,
 }
 
-/// A consumer, and how it is to be registered.
-pub(crate) struct Registration {
-    pub(crate) consumer: Box<dyn Consumer>,
-    pub(crate) start: Start,
-    pub(crate) when_behind: WhenBehind,
-}
-
 /// The consumers of these forwarders. From here on their secrets do not leave the process.
 ///
 /// # Errors
@@ -147,6 +140,31 @@ pub(crate) fn forget(data: &Path, consumer: &str) -> io::Result<()> {
     match consumer.strip_prefix(PREFIX) {
         Some(name) => files::forget(&folder(data, name)),
         None => Ok(()),
+    }
+}
+
+/// Takes leave of those that keep something in the data directory and are files no more. One whose files cannot be handed
+/// over, since its disk is away say, is warned of and looked at again the next time.
+pub(crate) fn tidy(data: &Path, forwarders: &[Forwarder]) {
+    let are_files = |forwarder: &&Forwarder| matches!(forwarder.kind, Kind::Files(_));
+    let kept: Vec<_> = forwarders
+        .iter()
+        .filter(are_files)
+        .map(|forwarder| folder(data, &forwarder.name))
+        .collect();
+    // No folder, no forwarder that ever kept something.
+    let entries = std::fs::read_dir(data.join(FOLDER));
+    for entry in entries.into_iter().flatten().flatten() {
+        let path = entry.path();
+        if kept.contains(&path) {
+            continue;
+        }
+        if let Err(error) = files::forget(&path) {
+            tracing::warn!(
+                "what the forwarder of {} has left open cannot be handed over ({error}); look at its path and the disk",
+                path.display()
+            );
+        }
     }
 }
 

@@ -165,6 +165,7 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Backup(arguments) => commands::backup::take(global, arguments),
         Command::Restore(arguments) => commands::backup::restore(global, arguments),
         Command::Doctor => commands::doctor::run(global).await,
+        Command::Consumers(command) => commands::consumers::run(global, command).await,
         Command::Forwarders(command) => commands::forwarders::run(global, command).await,
         Command::Completions { shell } => commands::completions::run(*shell),
     }

@@ -122,13 +122,6 @@ impl Metrics {
     }
 
     /// How many blocks of the journal a consumer has not taken yet.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "whoever follows the journal tells it; nobody does so far"
-        )
-    )]
     pub(crate) fn set_consumer_lag(&self, consumer: &str, blocks: u64) {
         self.state().lag.insert(consumer.to_owned(), blocks);
     }

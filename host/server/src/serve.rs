@@ -1,8 +1,8 @@
-//! `serve`: scheduler and REST API in one process, which owns the data directory.
+//! `serve`: scheduler, consumers and REST API in one process, which owns the data directory.
 //!
 //! ```text
 //! 127.0.0.1:8443 (TCP or TLS) ┐
-//! <data directory>/serve.sock ┴▶ API ─▶ service ─▶ schedule ─▶ runs
+//! <data directory>/serve.sock ┴▶ API ─▶ service ─▶ schedule ─▶ runs ─▶ journal ─▶ consumers
 //! ```
 //!
 //! SIGTERM (or Ctrl-C) ends it: no new run begins, runs under way stop at their next safe point, within a bounded time.
@@ -24,7 +24,9 @@ use crate::api::metrics::Readable;
 use crate::api::{self, ApiState};
 use crate::arguments::{Global, Serve};
 use crate::connectors::Catalogue;
+use crate::consumers::{self, Registry};
 use crate::failure::Failure;
+use crate::forwarders;
 use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::plugins::SharedDirectory;
@@ -73,12 +75,17 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
     ));
     // Before anybody is told that this serves.
     schedule.check_device()?;
-    let service = Arc::new(Service::new(
+    let stop = Stop::default();
+    forwarders::tidy(host.data_directory(), host.forwarders());
+    let registrations = consumers::configured(&host, &stop)?;
+    let registry = Registry::start(catalogue.journal(), registrations, &clock, &stop).await?;
+    let service = Service::new(
         Arc::clone(&host),
         Arc::clone(&catalogue),
         Arc::clone(&plugins),
         Arc::clone(&schedule),
-    ));
+    );
+    let service = Arc::new(service.with_consumers(registry.consumers()));
     let access = AccessState::new(Arc::clone(&catalogue), clock, listening.is_secure());
     let router = api::router(ApiState {
         service: Arc::clone(&service),
@@ -97,7 +104,6 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
         tracing::warn!("{advice}");
     }
 
-    let stop = Stop::default();
     let mut scheduling = tokio::spawn({
         let (schedule, stop) = (Arc::clone(&schedule), stop.clone());
         async move { schedule.run(stop).await }
@@ -135,6 +141,7 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
     }
     // A message under way is sent again by the next process.
     watching.abort();
+    registry.finish().await;
     // Whoever has been answered is not waited for.
     let _ = tokio::time::timeout(LAST_ANSWERS, answering).await;
     Ok(Answer::given())

@@ -15,6 +15,7 @@ pub(crate) use crate::commands::plugins::Accepted;
 use crate::commands::plugins::accept_in;
 use crate::connectors::Catalogue;
 use crate::connectors::listing::StoredConnector;
+use crate::consumers::Consumers;
 use crate::definition::Definition;
 use crate::failure::Failure;
 use crate::host::Host;
@@ -29,6 +30,8 @@ pub(crate) struct Service {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) plugins: Arc<SharedDirectory>,
     pub(crate) schedule: Arc<Schedule>,
+    /// Who follows the journal.
+    pub(crate) consumers: Consumers,
     /// The connector that is being tested: its tenant's name, and its own.
     testing: Mutex<Option<(String, String)>>,
 }
@@ -46,8 +49,16 @@ impl Service {
             catalogue,
             plugins,
             schedule,
+            consumers: Consumers::default(),
             testing: Mutex::default(),
         }
+    }
+
+    /// The same with consumers that follow the journal.
+    #[must_use]
+    pub(crate) fn with_consumers(mut self, consumers: Consumers) -> Self {
+        self.consumers = consumers;
+        self
     }
 
     /// The plugin for a definition's type.

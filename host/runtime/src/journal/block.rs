@@ -335,6 +335,21 @@ impl Journal {
         })
     }
 
+    /// When the first block behind an offset was written, in milliseconds since 1970; none if there is none.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn written_after(&self, offset: u64) -> Result<Option<u64>, JournalError> {
+        self.read(|connection| {
+            Ok(connection
+                .prepare_cached(
+                    "SELECT written FROM blocks WHERE offset > ?1 ORDER BY offset LIMIT 1",
+                )?
+                .query_row([stored(offset)], |row| Ok(loaded(row.get(0)?)))
+                .optional()?)
+        })
+    }
+
     /// Writes the records of one index to `out`, one a line, in the order in which they were committed: those that the
     /// journal has now, however long it takes. Returns how many.
     ///

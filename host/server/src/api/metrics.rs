@@ -66,6 +66,11 @@ async fn scrape(
     for OpenAlert { kind, .. } in catalogue.open_alerts(None)? {
         *open_alerts.entry(kind).or_default() += 1;
     }
+    let last = catalogue.journal().last_offset().map_err(Failure::from)?;
+    for consumer in state.service.consumers.states() {
+        let lag = last.saturating_sub(consumer.offset);
+        state.readable.metrics.set_consumer_lag(&consumer.name, lag);
+    }
     let now = state.access.clock.now_ms();
     let watched = catalogue.seen(now)?.into_iter().map(|seen| {
         let (tenant, name) = seen.name.split_once('/').unwrap_or(("", &seen.name));

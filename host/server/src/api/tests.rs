@@ -17,6 +17,7 @@ use crate::schedule::{HostRunner, Schedule};
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use connector_runtime::interflow::Condition;
+use connector_runtime::journal::{Start, WhenBehind};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -149,6 +150,15 @@ impl Site {
             .unwrap();
         let alpha = things(&access, "alpha").await;
         let beta = things(&access, "beta").await;
+        for tenant in ["alpha", "beta"] {
+            let tenants = [format!("{tenant}-tenant")];
+            let name = format!("forwarder:{tenant}");
+            let journal = catalogue.journal();
+            journal
+                .register_consumer(&name, Some(&tenants), WhenBehind::Wait, Start::Oldest, 1)
+                .await
+                .unwrap();
+        }
         let mut tokens = BTreeMap::new();
         for (name, role, tenant) in [
             ("root", Role::Root, None),

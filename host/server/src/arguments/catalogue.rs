@@ -346,3 +346,22 @@ pub(crate) enum AlertsCommand {
         last: u64,
     },
 }
+
+/// What to do with consumers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConsumersCommand {
+    /// List consumers, and how far behind each is
+    #[command(
+        after_help = "Examples:\n  connector-host consumers list\n  connector-host consumers list --json"
+    )]
+    List,
+    /// Keep nothing for a consumer any more
+    #[command(
+        after_help = "Example:\n  connector-host consumers remove forwarder:siem\n\nOnly while nothing serves the data directory."
+    )]
+    Remove {
+        /// Its name, as `consumers list` shows it
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}

@@ -55,6 +55,16 @@ pub(crate) enum BackupError {
         /// Their names.
         files: Vec<String>,
     },
+    /// A database of a consumer's could not be copied.
+    #[error(
+        "{path} cannot be copied: {source}; if it is damaged, move it away: it is made again from the journal"
+    )]
+    Database {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] JournalError),

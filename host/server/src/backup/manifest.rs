@@ -1,7 +1,7 @@
 //! The manifest of a backup: what is in it, and how to tell whether it still is.
 
 use super::error::BackupError;
-use super::{CONFIGURATION, write_file};
+use super::{ASSETS, CONFIGURATION, write_file};
 use crate::connectors::key;
 use connector_runtime::journal::{self, Examination};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ const FORMAT: u32 = 1;
 /// Longer than any manifest.
 const LONGEST: u64 = 64 << 10;
 /// What may be in a backup. A name from a manifest goes into a path only if it is one of these.
-const FILES: [&str; 3] = [journal::FILE_NAME, CONFIGURATION, key::FILE_NAME];
+const FILES: [&str; 4] = [ASSETS, journal::FILE_NAME, CONFIGURATION, key::FILE_NAME];
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,13 +10,22 @@
 
 use super::error::BackupError;
 use super::manifest::{Manifest, Stored};
-use super::{Staging, copy_file};
+use super::{ASSETS, Staging, copy_file};
 use crate::connectors::{key, schema};
 use connector_runtime::Clock;
 use connector_runtime::journal::{self, Depth, Journal, JournalError, Ownership};
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// What consumers have made of the journal that is there: it fits no other one. They make it again.
+const DERIVED: [&str; 5] = [
+    "index",
+    ASSETS,
+    "assets.sqlite-wal",
+    "assets.sqlite-shm",
+    crate::forwarders::FOLDER,
+];
 
 /// A backup that was restored.
 #[derive(Debug, Serialize)]
@@ -76,6 +85,14 @@ pub(crate) fn restore(
         true => None,
         false => Some(make_aside(data, clock.now_ms())?),
     };
+    if let Some(aside) = &aside {
+        for name in DERIVED {
+            let old = data.join(name);
+            if old.exists() {
+                fs::rename(&old, aside.join(name)).map_err(BackupError::of(&old))?;
+            }
+        }
+    }
     for name in manifest.names().filter(|name| *name != journal::FILE_NAME) {
         let place = data.join(name);
         if let Some(aside) = &aside
@@ -106,6 +123,12 @@ fn in_the_way(manifest: &Manifest, data: &Path) -> Result<Vec<String>, BackupErr
         let is_journal = file.name == journal::FILE_NAME;
         if place.exists() && (is_journal || Stored::of(data, &file.name)? != *file) {
             names.push(file.name.clone());
+        }
+    }
+    let derived = DERIVED.into_iter().filter(|name| data.join(name).exists());
+    for name in derived {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
         }
     }
     Ok(names)

@@ -32,6 +32,7 @@ const NEEDS: &[(&str, Right)] = &[
     ("list_connector_events", Right::Read),
     ("list_connector_runs", Right::Read),
     ("list_connectors", Right::Read),
+    ("list_consumers", Right::Read),
     ("list_devices", Right::Read),
     ("list_filters", Right::Read),
     ("list_plugins", Right::Read),
