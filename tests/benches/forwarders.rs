@@ -105,7 +105,7 @@ fn main() {
         let done = forward(directory.path(), compression, &clock, runtime.handle())
             .expect("the forwarder writes");
         let seconds = started.elapsed().as_secs_f64();
-        let count = f64::from(u32::try_from(done.records).unwrap_or(u32::MAX));
+        let count = f64::from(u32::try_from(done).unwrap_or(u32::MAX));
         println!(
             "{compression:<5} {count:.0} records, each into two indices, in {seconds:.2} s: {:.0} records/s; {} MB became 2 x {} MB",
             count / seconds,

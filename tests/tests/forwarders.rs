@@ -4,7 +4,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use connector_host::rehearsal::forwarding::{Forwarded, forward};
+use connector_host::rehearsal::forwarding::forward;
 use connector_runtime::Clock;
 use ring::hmac;
 use serde_json::{Value, json};
@@ -93,7 +93,7 @@ fn site(forwarders: &str) -> (SimProcess, Site) {
     (sim, site)
 }
 
-fn run(site: &Site, name: &str, clock: &Clock) -> Result<Forwarded, String> {
+fn run(site: &Site, name: &str, clock: &Clock) -> Result<u64, String> {
     let runtime = Runtime::new().unwrap();
     forward(site.path(), name, clock, runtime.handle()).map_err(|error| error.to_string())
 }
@@ -139,10 +139,9 @@ fn files(root: &Path) -> BTreeMap<String, Vec<Value>> {
 fn files_hold_what_was_collected_and_a_second_look_adds_nothing() {
     let (_sim, site) = site("[[forwarders]]\nname = \"lake\"\nkind = \"files\"\npath = \"lake\"\n");
     let clock = Clock::simulated(NOW);
-    assert_eq!(run(&site, "lake", &clock).unwrap().records, 80);
+    assert_eq!(run(&site, "lake", &clock).unwrap(), 80);
     clock.advance(Duration::from_secs(3600));
-    let again = run(&site, "lake", &clock).unwrap();
-    assert_eq!((again.blocks, again.records), (0, 0));
+    assert_eq!(run(&site, "lake", &clock).unwrap(), 0);
     let found = files(&site.path().join("lake"));
     assert_eq!(found["index=scans"], site.export("scans").unwrap());
     assert_eq!(found["index=syslog"], site.export("syslog").unwrap());
@@ -244,10 +243,7 @@ fn a_webhook_gets_every_record_in_signed_batches() {
     let tested = site.run(&["forwarders", "test", "queue"]).unwrap();
     assert!(tested.status.success());
     assert!(seen.lock().unwrap().is_empty(), "a test sends nothing");
-    assert_eq!(
-        run(&site, "queue", &Clock::simulated(NOW)).unwrap().records,
-        80
-    );
+    assert_eq!(run(&site, "queue", &Clock::simulated(NOW)).unwrap(), 80);
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
     let (mut ids, mut records) = (BTreeSet::new(), Vec::new());
     for message in seen.lock().unwrap().iter() {
@@ -282,4 +278,65 @@ fn a_name_that_host_toml_does_not_have_is_refused_with_those_that_it_has() {
     let listed = site.run(&["forwarders", "list"]).unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert!(listed.contains("not begun"), "{listed}");
+}
+
+#[test]
+fn a_host_that_serves_forwards_what_was_collected_and_goes_on_where_it_was() {
+    let (address, seen) = listener(|_| (202, String::new()));
+    let toml = |name: &str| {
+        format!(
+            "[[forwarders]]\nname = \"{name}\"\nkind = \"webhook\"\nurl = \"{address}/\"\nsecret = {{ file = \"forwarder.secret\" }}\n"
+        )
+    };
+    let (_sim, site) = site(&toml("queue"));
+    let received = || {
+        let seen = seen.lock().unwrap();
+        let bodies = seen.iter().flat_map(|message| lines(&message.body));
+        bodies.map(|record| id(&record)).collect::<Vec<_>>()
+    };
+    let listed = || {
+        let listed = site.run(&["forwarders", "list", "--json"]).unwrap();
+        let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+        listed["forwarders"][0]["behind_blocks"].clone()
+    };
+    assert_eq!(listed(), Value::Null);
+    let served = site.serve().unwrap();
+    // Each look is a process of its own; the bound is only so that a failure fails.
+    assert!((0..2_000).any(|_| listed() == 0));
+    let (code, log) = served.end().unwrap();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains(SECRET), "{log}");
+    let exported: Vec<_> = site.export("syslog").unwrap().iter().map(id).collect();
+    assert_eq!(received(), exported);
+
+    // What has been delivered is not sent again.
+    seen.lock().unwrap().clear();
+    let served = site.serve().unwrap();
+    assert_eq!(served.end().unwrap().0, Some(0));
+    assert!(received().is_empty());
+}
+
+#[test]
+fn a_forwarder_that_is_removed_hands_over_what_it_has_open() {
+    let toml = "[[forwarders]]\nname = \"lake\"\nkind = \"files\"\npath = \"lake\"\n";
+    let (_sim, site) = site(toml);
+    let clock = Clock::simulated(NOW);
+    run(&site, "lake", &clock).unwrap();
+    let lake = site.path().join("lake");
+    let open = || std::fs::read_dir(lake.join(".open")).unwrap().count();
+    assert_eq!(open(), 2);
+    let removed = site
+        .run(&["consumers", "remove", "forwarder:lake"])
+        .unwrap();
+    assert!(removed.status.success());
+    assert_eq!(open(), 0);
+    std::fs::remove_dir(lake.join(".open")).unwrap();
+    assert_eq!(files(&lake)["index=syslog"], site.export("syslog").unwrap());
+
+    // And one that host.toml has no longer, when the next process serves.
+    run(&site, "lake", &clock).unwrap();
+    assert_eq!(open(), 2);
+    std::fs::write(site.path().join("host.toml"), "").unwrap();
+    assert_eq!(site.serve().unwrap().end().unwrap().0, Some(0));
+    assert_eq!(open(), 0);
 }

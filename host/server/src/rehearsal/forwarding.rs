@@ -2,22 +2,15 @@
 
 use crate::config::Config;
 use crate::connectors::schema::migrations;
+use crate::consumers::catch_up;
 use crate::forwarders::{Surroundings, registrations};
 use connector_runtime::Clock;
 use connector_runtime::journal::{Journal, JournalError};
 use connector_runtime::runs::Stop;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use std::error::Error;
 use std::path::Path;
 use tokio::runtime::Handle;
-
-/// What was forwarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forwarded {
-    /// Blocks that the forwarder was given.
-    pub blocks: u64,
-    /// Their records.
-    pub records: u64,
-}
 
 /// The journal of a data directory, as the host has it.
 ///
@@ -27,8 +20,8 @@ pub fn journal(data: &Path) -> Result<Journal, JournalError> {
     Journal::open(data, migrations())
 }
 
-/// Gives a forwarder what it has not taken yet, as a follower does: commits at its pace, notes in the journal what it holds,
-/// and lets it do at the end what is to be done from time to time. Blocks; not for a thread of the runtime that `handle` is of.
+/// Gives a forwarder what it has not taken yet, notes in the journal that it has, and lets it do at the end what is to be done
+/// from time to time. Answers how many records it was given. Blocks; not for a thread of the runtime that `handle` is of.
 ///
 /// # Errors
 /// A wrong configuration, a data directory in use, or what keeps the forwarder from its work.
@@ -37,7 +30,7 @@ pub fn forward(
     name: &str,
     clock: &Clock,
     handle: &Handle,
-) -> Result<Forwarded, Box<dyn Error + Send + Sync>> {
+) -> Result<u64, Box<dyn Error + Send + Sync>> {
     let config = Config::load(Some(&data.join("host.toml")))?;
     let journal = journal(data)?;
     let surroundings = Surroundings {
@@ -52,40 +45,16 @@ pub fn forward(
     let mut registration = all
         .find(|registration| registration.consumer.name() == consumer)
         .ok_or_else(|| format!("host.toml has no forwarder {name}"))?;
-    let forwarder = &mut registration.consumer;
-    let row = handle.block_on(journal.register_consumer(
+    let forwarder = registration.consumer.as_mut();
+    handle.block_on(journal.register_consumer(
         &consumer,
         forwarder.interest().tenants.as_deref(),
         registration.when_behind,
         registration.start,
         clock.now_ms(),
     ))?;
-    let mut committed = forwarder.open(row.acknowledged)?;
-    let mut forwarded = Forwarded {
-        blocks: 0,
-        records: 0,
-    };
-    let (mut last, mut uncommitted) = (committed, 0);
-    for block in journal.blocks(None, committed) {
-        let block = block?;
-        last = block.offset;
-        if !forwarder.interest().covers(&block) {
-            continue;
-        }
-        forwarder.take(&block)?;
-        forwarded.blocks += 1;
-        forwarded.records += block.records;
-        uncommitted += block.records;
-        if uncommitted >= forwarder.pace().records {
-            forwarder.commit(last)?;
-            handle.block_on(journal.acknowledge(&consumer, last))?;
-            (committed, uncommitted) = (last, 0);
-        }
-    }
-    if last > committed {
-        forwarder.commit(last)?;
-        handle.block_on(journal.acknowledge(&consumer, last))?;
-    }
-    forwarder.rest()?;
-    Ok(forwarded)
+    let screen = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+    let records = catch_up(&journal, forwarder, &screen)?;
+    handle.block_on(journal.acknowledge(&consumer, journal.last_offset()?))?;
+    Ok(records)
 }
