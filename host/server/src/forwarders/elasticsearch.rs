@@ -71,7 +71,7 @@ impl std::fmt::Debug for Options {
 
 /// See the module.
 pub(crate) struct Elasticsearch {
-    consumer: String,
+    name: String,
     interest: Interest,
     format: Format,
     options: Options,
@@ -97,7 +97,7 @@ impl Elasticsearch {
         dead: DeadLetters,
     ) -> Self {
         Self {
-            consumer: forwarder.consumer_name(),
+            name: forwarder.consumer_name(),
             interest: forwarder.interest(),
             format: forwarder.format,
             options,
@@ -247,7 +247,7 @@ impl Elasticsearch {
 
 impl Consumer for Elasticsearch {
     fn name(&self) -> &str {
-        &self.consumer
+        &self.name
     }
 
     fn interest(&self) -> &Interest {

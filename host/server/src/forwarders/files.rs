@@ -61,8 +61,8 @@ pub(crate) struct Options {
 
 /// See the module.
 pub(crate) struct Files {
+    forwarder: String,
     name: String,
-    consumer: String,
     interest: Interest,
     format: Format,
     options: Options,
@@ -83,8 +83,8 @@ impl Files {
         surroundings: &Surroundings,
     ) -> Self {
         Self {
-            name: forwarder.name.clone(),
-            consumer: forwarder.consumer_name(),
+            forwarder: forwarder.name.clone(),
+            name: forwarder.consumer_name(),
             interest: forwarder.interest(),
             format: forwarder.format,
             press: Press::new(options.packing),
@@ -110,7 +110,7 @@ impl Files {
     fn failed(&self, doing: &str, path: &Path, error: &io::Error) -> ConsumerError {
         ConsumerError::Files(format!(
             "forwarder {}: {} cannot be {doing} ({error}); look at the disk, the path and the permissions",
-            self.name,
+            self.forwarder,
             path.display()
         ))
     }
@@ -129,7 +129,7 @@ impl Files {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 tracing::warn!(
                     "forwarder {}: its state in {} is damaged ({error}), so it begins anew with everything that the journal has",
-                    self.name,
+                    self.forwarder,
                     self.folder.display()
                 );
                 Ok(State::beginning(0, &self.options.path, &self.shape()))
@@ -216,7 +216,7 @@ impl Files {
 
 impl Consumer for Files {
     fn name(&self) -> &str {
-        &self.consumer
+        &self.name
     }
 
     fn interest(&self) -> &Interest {
@@ -259,7 +259,7 @@ impl Consumer for Files {
                 (None, false) => {
                     tracing::warn!(
                         "forwarder {}: an open file of {} is gone or cut short, and is written again from the journal",
-                        self.name,
+                        self.forwarder,
                         part.partition
                     );
                     self.state.gaps.push(Gap::of(&part));
@@ -274,7 +274,7 @@ impl Consumer for Files {
         if strangers > 0 {
             tracing::warn!(
                 "forwarder {}: {strangers} files in {} were left open by a forwarder whose state is gone; they are left alone, and what they hold may be incomplete",
-                self.name,
+                self.forwarder,
                 open.display()
             );
         }

@@ -173,3 +173,58 @@ fn a_record_of_assets_only_is_forwarded_where_no_index_was_chosen() {
     assert_eq!(targets(&blocks[1], None), [Index::Assets]);
     assert_eq!(targets(&blocks[0], Some(&[Index::Scans])), []);
 }
+
+#[test]
+fn the_secrets_of_a_forwarder_do_not_leave_once_it_is_made() {
+    let site = Site::new();
+    let secret = "the secret of a forwarder and of no other test";
+    let mut way = way();
+    way.redactor = Arc::new(Redactor::of(
+        &[connector_runtime::egress::Secret::new(secret)],
+        None,
+    ));
+    let options = webhook::Options {
+        key: crate::alerts::message::key(SECRET).unwrap(),
+        gzip: false,
+        records: 1,
+        bytes: 1,
+    };
+    let forwarder = forwarder(Kind::Webhook(options, way));
+    let all = registrations(&[forwarder], &site.surroundings).unwrap();
+    assert_eq!(all[0].consumer.name(), "forwarder:siem");
+    assert_eq!(
+        (all[0].start, all[0].when_behind),
+        (Start::Oldest, WhenBehind::Wait)
+    );
+    assert_eq!(secrets::page(&format!("a {secret}")), "a [redacted]");
+}
+
+#[test]
+fn what_a_test_of_files_says_is_what_a_forwarder_will_meet() {
+    let site = Site::new();
+    let options = files::Options {
+        path: site.directory.path().join("new/out"),
+        packing: files::Packing::Zstd,
+        rotate_bytes: 1,
+        rotate_after: std::time::Duration::from_secs(1),
+    };
+    let path = options.path.clone();
+    let forwarder = forwarder(Kind::Files(options));
+    let examine = || {
+        let runtime = &site.surroundings.runtime;
+        runtime
+            .block_on(forwarder.examine(&site.surroundings))
+            .unwrap()
+    };
+    assert!(examine().passed);
+    assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::write(&path, "a file").unwrap();
+    let finding = examine();
+    assert!(!finding.passed);
+    assert!(
+        finding.message.contains("no file can be written in"),
+        "{}",
+        finding.message
+    );
+}

@@ -46,8 +46,8 @@ impl std::fmt::Debug for Options {
 
 /// See the module.
 pub(crate) struct Webhook {
+    forwarder: String,
     name: String,
-    consumer: String,
     interest: Interest,
     format: Format,
     options: Options,
@@ -71,8 +71,8 @@ impl Webhook {
         dead: DeadLetters,
     ) -> Self {
         Self {
-            name: forwarder.name.clone(),
-            consumer: forwarder.consumer_name(),
+            forwarder: forwarder.name.clone(),
+            name: forwarder.consumer_name(),
             interest: forwarder.interest(),
             format: forwarder.format,
             options,
@@ -84,7 +84,7 @@ impl Webhook {
     /// The same for the same text of the same block, and for no other. Two blocks may hold the same text.
     fn id(&self, offset: u64, text: &[u8]) -> String {
         let digest = Sha256::new()
-            .chain_update(self.name.as_bytes())
+            .chain_update(self.forwarder.as_bytes())
             .chain_update([0])
             .chain_update(offset.to_be_bytes())
             .chain_update(text)
@@ -126,7 +126,7 @@ impl Webhook {
 
 impl Consumer for Webhook {
     fn name(&self) -> &str {
-        &self.consumer
+        &self.name
     }
 
     fn interest(&self) -> &Interest {
