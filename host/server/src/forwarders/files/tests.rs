@@ -281,6 +281,39 @@ fn a_folder_that_cannot_be_written_is_an_error_that_names_it() {
     assert!(error.contains("out/.open cannot be made"), "{error}");
 }
 
+#[test]
+fn every_format_is_written_and_what_has_none_is_a_dead_letter() {
+    for format in Format::ALL {
+        let site = Site::new();
+        let records = site.add("acme", &[Index::Syslog], 3, START);
+        site.add_text("acme", &[Index::Syslog], 1, "no record\n", START);
+        let options = options(&site, Packing::Gzip);
+        let mut forwarder = forwarder(Kind::Files(options.clone()));
+        forwarder.format = format;
+        let mut files = Files::new(&forwarder, &options, &site.surroundings);
+        site.follow(&mut files, 0).unwrap();
+        hand_over(&site, &mut files);
+        let mut expected: Vec<String> = records
+            .iter()
+            .map(|record| {
+                let mut text = Vec::new();
+                format.write(record.as_bytes(), &mut text).unwrap();
+                String::from_utf8(text).unwrap()
+            })
+            .collect();
+        // As it lies in the journal, whatever it is.
+        if format == Format::Interflow {
+            expected.push("no record".into());
+        } else {
+            let letters = site.dead_letters();
+            assert!(letters.contains("\"record\":\"no record\""), "{letters}");
+            assert_ne!(expected, records);
+        }
+        let written: Vec<_> = handed_over(&options.path).into_values().collect();
+        assert_eq!(written, [expected], "{}", format.as_str());
+    }
+}
+
 /// Numbers that look random, and are the same every time.
 struct Dice(u64);
 
