@@ -58,6 +58,12 @@ impl Redactor {
         Self::default()
     }
 
+    /// A redactor for secrets that are no connector's: those of a destination. `username` belongs to the password among
+    /// them.
+    pub fn of(secrets: &[Secret], username: Option<&str>) -> Self {
+        Self::new(secrets, username)
+    }
+
     /// A redactor for these secrets; `username` belongs to the password among them.
     pub(crate) fn new<'a>(
         secrets: impl IntoIterator<Item = &'a Secret>,

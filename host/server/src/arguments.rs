@@ -5,6 +5,7 @@
 mod access;
 mod assets;
 mod catalogue;
+mod forwarders;
 mod search;
 
 pub(crate) use access::{AddUser, EditUser, PasswordSource, TokensCommand, UsersCommand};
@@ -13,6 +14,7 @@ pub(crate) use catalogue::{
     AlertsCommand, ConnectorsCommand, ConsumersCommand, DevicesCommand, Edit, FiltersCommand,
     ProfilesCommand, Recollect, RunNamed, RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
 };
+pub(crate) use forwarders::ForwardersCommand;
 pub(crate) use search::{DefaultOperator, Search, Size, TimeField};
 
 use crate::figures;
@@ -196,6 +198,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  connector-host search --index scans 'event.severity:5 AND NOT vulnerability.status:Fixed' --last 24h\n  connector-host search --index syslog 'msg_class:acme_findings' --size 0 --histogram 1h --top vulnerability.status\n  connector-host search --index assets 'open_detections.critical:>0' --size all --csv"
     )]
     Search(Box<Search>),
+    /// Where records are sent on to
+    #[command(subcommand)]
+    Forwarders(ForwardersCommand),
 }
 
 impl Command {

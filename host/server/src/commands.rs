@@ -11,6 +11,7 @@ pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod filters;
+pub(crate) mod forwarders;
 pub(crate) mod plugins;
 pub(crate) mod profiles;
 mod question;

@@ -1,10 +1,11 @@
 //! The host's configuration, `host.toml`: where plugins lie and whose are taken, what a plugin may spend, what the network
-//! may reach, which device this is and how it runs its connectors, who is told of alerts, and where traces go.
+//! may reach, which device this is and how it runs its connectors, who is told of alerts, and where traces and records go.
 //!
 //! Everything has a default, so the file need not exist. An unknown key is a mistake, not a wish; all mistakes are reported
 //! at once. Relative paths start at the file's own directory.
 
 pub(crate) mod alerts;
+mod forwarders;
 mod network;
 mod schedule;
 pub(crate) mod telemetry;
@@ -15,6 +16,7 @@ pub(crate) use telemetry::Telemetry;
 
 use crate::document::{self, Section};
 use crate::failure::{Failure, Mistake};
+use crate::forwarders::Forwarder;
 use crate::schedule::ScheduleOptions;
 use connector_runtime::Limits;
 use connector_runtime::limits::TABLE;
@@ -24,7 +26,7 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// What may stand outside every table.
-const TOP: [&str; 9] = [
+const TOP: [&str; 10] = [
     "plugin_directory",
     "plugin_public_key",
     "plugins",
@@ -34,6 +36,7 @@ const TOP: [&str; 9] = [
     "schedule",
     "alerts",
     "telemetry",
+    "forwarders",
 ];
 
 /// The configuration, checked.
@@ -51,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) alerts: Alerts,
     /// Where traces go.
     pub(crate) telemetry: Telemetry,
+    /// Where records are sent on to.
+    pub(crate) forwarders: Vec<Forwarder>,
     everyone: Network,
     connectors: BTreeMap<String, Network>,
 }
@@ -98,6 +103,7 @@ impl Config {
         if let Some(section) = top.section("telemetry", &mut mistakes) {
             config.telemetry = Telemetry::check(&section, &mut mistakes);
         }
+        config.forwarders = forwarders::check(&top, &mut mistakes);
         if mistakes.is_empty() {
             Ok(config)
         } else {
@@ -252,7 +258,7 @@ mod tests {
         assert_eq!(mistakes.len(), 4, "{mistakes:?}");
         assert_eq!(
             mistakes[0],
-            "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network, device, schedule, alerts, telemetry"
+            "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network, device, schedule, alerts, telemetry, forwarders"
         );
         assert!(mistakes[1].contains("limits.memory: ") && mistakes[1].contains("memory_mib"));
         assert!(mistakes[2].contains("network.proxies: "));

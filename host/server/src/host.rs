@@ -129,6 +129,11 @@ impl Host {
         &self.config.alerts
     }
 
+    /// Where records are sent on to.
+    pub(crate) fn forwarders(&self) -> &[crate::forwarders::Forwarder] {
+        &self.config.forwarders
+    }
+
     /// Where plugins lie.
     pub(crate) fn plugin_directory(&self) -> &Path {
         &self.plugins

@@ -3,6 +3,8 @@
 //!
 //! For tests on a current-thread runtime. Nothing of it is reachable from the command line.
 
+pub mod forwarding;
+
 use crate::arguments::Global;
 use crate::connectors::Catalogue;
 use crate::connectors::definition::Entry;

@@ -27,6 +27,7 @@ use crate::assets::AssetStore;
 use crate::connectors::Catalogue;
 use crate::consumers::{self, Registry};
 use crate::failure::Failure;
+use crate::forwarders;
 use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::plugins::SharedDirectory;
@@ -78,6 +79,7 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
     // Before anybody is told that this serves.
     schedule.check_device()?;
     let stop = Stop::default();
+    forwarders::tidy(host.data_directory(), host.forwarders());
     let registrations = consumers::configured(&host, &stop)?;
     let registry = Registry::start(catalogue.journal(), registrations, &clock, &stop).await?;
     // Without an index the journal itself is read.

@@ -107,11 +107,16 @@ pub(crate) fn key(secret: &str) -> Result<hmac::Key, String> {
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
 }
 
-/// The value of `webhook-signature`; `timestamp` in seconds since 1970.
-pub(crate) fn signature(key: &hmac::Key, id: &str, timestamp: u64, body: &str) -> String {
+/// The value of `webhook-signature`; `timestamp` in seconds since 1970, `body` as it is sent.
+pub(crate) fn signature(
+    key: &hmac::Key,
+    id: &str,
+    timestamp: u64,
+    body: impl AsRef<[u8]>,
+) -> String {
     let mut context = hmac::Context::with_key(key);
     context.update(format!("{id}.{timestamp}.").as_bytes());
-    context.update(body.as_bytes());
+    context.update(body.as_ref());
     format!("v1,{}", STANDARD.encode(context.sign()))
 }
 

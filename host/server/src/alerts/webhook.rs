@@ -17,9 +17,12 @@ use url::Url;
 
 /// For connecting, sending, and the head of the answer, together.
 const PATIENCE: Duration = Duration::from_secs(20);
-const ID: HeaderName = HeaderName::from_static("webhook-id");
-const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+/// The message's id, the same in every attempt.
+pub(crate) const ID: HeaderName = HeaderName::from_static("webhook-id");
+/// When the attempt was made, in seconds since 1970.
+pub(crate) const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+/// See [`message::signature`].
+pub(crate) const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// Whom a destination is told about, and of what.
 #[derive(Clone, Debug, Default)]

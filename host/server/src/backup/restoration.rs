@@ -19,7 +19,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What consumers have made of the journal that is there: it fits no other one. They make it again.
-const DERIVED: [&str; 4] = ["index", ASSETS, "assets.sqlite-wal", "assets.sqlite-shm"];
+const DERIVED: [&str; 5] = [
+    "index",
+    ASSETS,
+    "assets.sqlite-wal",
+    "assets.sqlite-shm",
+    crate::forwarders::FOLDER,
+];
 
 /// A backup that was restored.
 #[derive(Debug, Serialize)]

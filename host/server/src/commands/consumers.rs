@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::connectors::Catalogue;
 use crate::consumers::listing::{self, ListedConsumer};
 use crate::failure::Failure;
-use crate::{figures, host, table};
+use crate::{figures, forwarders, host, table};
 use axum::http::Method;
 use serde_json::Value;
 
@@ -49,6 +49,11 @@ pub(crate) async fn run(global: &Global, command: &ConsumersCommand) -> Result<A
                     )
                 }));
             }
+            forwarders::forget(&directory, name).map_err(|error| {
+                Failure::Usage(format!(
+                    "consumer {name} was removed, and what it has left open cannot be handed over ({error}); look at its path and the disk"
+                ))
+            })?;
             let consumers = listing::list(catalogue.journal(), &[])?;
             let text = format!(
                 "consumer {name} was removed: nothing is kept for it; if it is still configured, the next `serve` begins it anew"

@@ -222,17 +222,26 @@ fn destination(section: &Section<'_>, mistakes: &mut Vec<Mistake>) -> Option<Des
     })
 }
 
-fn required<'a>(section: &Section<'a>, key: &str, mistakes: &mut Vec<Mistake>) -> Option<&'a str> {
+pub(super) fn required<'a>(
+    section: &Section<'a>,
+    key: &str,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<&'a str> {
     if !section.table.contains_key(key) {
         mistakes.push(section.mistake(key, "is required"));
     }
     section.text(key, mistakes)
 }
 
-/// What `secret` refers to. The text itself may not stand there: who may read the configuration need not know it.
+/// What `secret` refers to.
 fn secret(section: &Section<'_>) -> Result<Zeroizing<String>, String> {
+    secret_at(section, "secret")
+}
+
+/// What a key refers to. The text itself may not stand there: who may read the configuration need not know it.
+pub(super) fn secret_at(section: &Section<'_>, key: &str) -> Result<Zeroizing<String>, String> {
     const SHAPE: &str = "must be { env = \"NAME\" } or { file = \"PATH\" }, one of the two";
-    let Some(value) = section.table.get("secret") else {
+    let Some(value) = section.table.get(key) else {
         return Err("is required; write { env = \"NAME\" } or { file = \"PATH\" }".into());
     };
     let table = value.as_table().filter(|table| table.len() == 1);

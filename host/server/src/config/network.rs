@@ -193,7 +193,7 @@ impl Network {
     }
 
     /// The client of a destination that is no connector's; `remedy` ends a sentence like "to allow it, ...".
-    pub(super) fn reach(&self, remedy: String) -> NetworkOptions {
+    pub(crate) fn reach(&self, remedy: String) -> NetworkOptions {
         NetworkOptions {
             addresses: AddressPolicy {
                 networks: self.networks.clone(),
