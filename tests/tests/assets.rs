@@ -1,5 +1,4 @@
 //! Assets of the real component: one for each host of the estate, with what is open on it, whoever is asked.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

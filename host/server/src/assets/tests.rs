@@ -43,6 +43,10 @@ fn merged(mut into: Value, from: &Value) -> Value {
 }
 
 /// A record about a host.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a literal where it is called"
+)]
 fn host(id: &str, minutes: u64, more: Value) -> Value {
     let record = json!({
         "timestamp": at(minutes), "host": {"id": id}, "event": {"category": "host"},
@@ -52,6 +56,10 @@ fn host(id: &str, minutes: u64, more: Value) -> Value {
 }
 
 /// A record about what was found on a host.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a literal where it is called"
+)]
 fn finding(id: &str, identity: &str, minutes: u64, more: Value) -> Value {
     let record = json!({
         "timestamp": at(minutes), "host": {"id": id, "name": format!("host-{id}")},
