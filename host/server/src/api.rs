@@ -12,6 +12,7 @@ pub(crate) mod alerts;
 pub(crate) mod assets;
 pub(crate) mod connectors;
 pub(crate) mod consumers;
+pub(crate) mod data;
 pub(crate) mod extract;
 pub(crate) mod filters;
 pub(crate) mod metrics;
@@ -118,7 +119,9 @@ fn guarded() -> OpenApiRouter<ApiState> {
         .merge(session::routes())
         .merge(users::routes())
         .merge(tokens::routes());
-    OpenApiRouter::new().nest(ROOT, own)
+    OpenApiRouter::new()
+        .nest(ROOT, own)
+        .nest(data::ROOT, data::routes())
 }
 
 /// The OpenAPI document.

@@ -5,6 +5,7 @@
 mod access;
 mod assets;
 mod catalogue;
+mod search;
 
 pub(crate) use access::{AddUser, EditUser, PasswordSource, TokensCommand, UsersCommand};
 pub(crate) use assets::{AssetsCommand, ListAssets};
@@ -12,6 +13,7 @@ pub(crate) use catalogue::{
     AlertsCommand, ConnectorsCommand, ConsumersCommand, DevicesCommand, Edit, FiltersCommand,
     ProfilesCommand, Recollect, RunNamed, RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
 };
+pub(crate) use search::{DefaultOperator, Search, Size, TimeField};
 
 use crate::figures;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -189,6 +191,11 @@ pub(crate) enum Command {
     /// Machines: what is known of each, and what is open on it
     #[command(subcommand)]
     Assets(AssetsCommand),
+    /// Search what was collected, and count it
+    #[command(
+        after_help = "Examples:\n  connector-host search --index scans 'event.severity:5 AND NOT vulnerability.status:Fixed' --last 24h\n  connector-host search --index syslog 'msg_class:acme_findings' --size 0 --histogram 1h --top vulnerability.status\n  connector-host search --index assets 'open_detections.critical:>0' --size all --csv"
+    )]
+    Search(Box<Search>),
 }
 
 impl Command {

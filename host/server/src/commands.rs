@@ -15,6 +15,7 @@ pub(crate) mod plugins;
 pub(crate) mod profiles;
 mod question;
 pub(crate) mod runs;
+pub(crate) mod search;
 pub(crate) mod secrets;
 pub(crate) mod tenants;
 pub(crate) mod test;

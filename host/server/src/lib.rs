@@ -167,6 +167,7 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Doctor => commands::doctor::run(global).await,
         Command::Consumers(command) => commands::consumers::run(global, command).await,
         Command::Completions { shell } => commands::completions::run(*shell),
+        Command::Search(search) => commands::search::run(global, search, screen).await,
         Command::Assets(command) => commands::assets::run(global, command, screen).await,
     }
 }

@@ -1,13 +1,14 @@
 mod document;
 mod lists;
 mod page;
+mod search;
 mod shapes;
 mod walk;
 
 use super::*;
 use crate::access::{Peer, Principal, Role, tokens, users};
 use crate::arguments::Global;
-use crate::assets::AssetConsumer;
+use crate::assets::{AssetConsumer, AssetStore};
 use crate::connectors::Catalogue;
 use crate::connectors::definition::Entry;
 use crate::connectors::secret::Plain;
@@ -16,6 +17,8 @@ use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::plugins::SharedDirectory;
 use crate::schedule::{HostRunner, Schedule};
+use crate::search::journal::JournalSearch;
+use crate::search::searcher::Searcher;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use connector_runtime::interflow::{Condition, Index};
@@ -138,7 +141,11 @@ impl Site {
             host.schedule_options().clone(),
         );
         let access = AccessState::new(Arc::clone(&catalogue), host.clock().clone(), false);
-        let service = Service::new(host, Arc::clone(&catalogue), plugins, Arc::new(schedule));
+        let searcher = Searcher::default()
+            .with_records(Arc::new(JournalSearch::new(Arc::clone(&catalogue))))
+            .with_assets(Arc::new(AssetStore::new(directory.path())));
+        let service = Service::new(host, Arc::clone(&catalogue), plugins, Arc::new(schedule))
+            .with_searcher(searcher);
         let router = router(ApiState {
             service: Arc::new(service),
             access: access.clone(),
@@ -282,7 +289,11 @@ async fn things(access: &AccessState, word: &str) -> Things {
     let journal = catalogue.journal();
     journal.begin_run(&connector, 1).await.unwrap();
     let run = journal.begin_run(&connector, 2).await.unwrap();
-    journal.commit(host_record(&connector, word)).await.unwrap();
+    let tenants = catalogue.tenants().unwrap();
+    let tenant_id = tenants.into_iter().find(|found| found.name == tenant);
+    let tenant_id = tenant_id.unwrap().id;
+    let record = host_record(&connector, word, &tenant_id);
+    journal.commit(record).await.unwrap();
     let user = format!("{word}-user");
     let new = users::New {
         name: &user,
@@ -296,10 +307,8 @@ async fn things(access: &AccessState, word: &str) -> Things {
         .unwrap();
     let name = format!("{word}-token");
     let (token, _) = token(access, &name, Role::ReadOnly, Some(&tenant)).await;
-    let found = catalogue.tenants().unwrap();
-    let found = found.into_iter().find(|found| found.name == tenant);
     Things {
-        tenant_id: found.unwrap().id,
+        tenant_id,
         tenant,
         connector,
         run,
@@ -311,9 +320,10 @@ async fn things(access: &AccessState, word: &str) -> Things {
 }
 
 /// A batch with a record about one machine of a tenant.
-fn host_record(connector: &str, word: &str) -> Commit {
+fn host_record(connector: &str, word: &str, tenant_id: &str) -> Commit {
     let record = json!({
-        "timestamp": 1_772_440_877_000_u64, "host": {"id": word, "name": format!("{word}-host"), "hostname": word,
+        "stellar_uuid": format!("{}-0000-5000-8000-0000000000001772440877000", &connector[..8]), "tenantid": tenant_id,
+        "msg_class": "acme_assets", "write_time": 1_772_440_877_500_u64, "timestamp": 1_772_440_877_000_u64, "host": {"id": word, "name": format!("{word}-host"), "hostname": word,
             "ip": ["192.0.2.1"], "os": {"full": word}},
     });
     let text = format!("{record}\n");
