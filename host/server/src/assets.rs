@@ -32,6 +32,9 @@ mod schema;
 pub(crate) mod store;
 mod summary;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use crate::backup::ASSETS as FILE_NAME;
 pub(crate) use consumer::AssetConsumer;
 pub(crate) use error::AssetError;

@@ -226,7 +226,7 @@ impl<'a> Taking<'a> {
                 }
                 _ => {
                     if let Some(done) = group.take() {
-                        self.place(done)?;
+                        self.place(&done)?;
                     }
                     group = Some(Group {
                         written,
@@ -239,7 +239,7 @@ impl<'a> Taking<'a> {
             }
         }
         if let Some(done) = group {
-            self.place(done)?;
+            self.place(&done)?;
         }
         let notes = self.notes;
         for dropped in &notes.dropped {
@@ -256,7 +256,7 @@ impl<'a> Taking<'a> {
         Ok(())
     }
 
-    fn place<R>(&mut self, group: Group<'_, R>) -> Result<(), AssetError> {
+    fn place<R>(&mut self, group: &Group<'_, R>) -> Result<(), AssetError> {
         let is_host = !self.has_findings();
         let host = self.host_of(&group.machine, (group.first, group.last), is_host)?;
         let Some(host) = host.filter(|_| !is_host) else {
