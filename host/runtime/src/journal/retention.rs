@@ -486,7 +486,12 @@ fn move_on(
     let left = first_between(connection, consumer, consumer.acknowledged, None)?;
     let place = left.map_or(lost_to, |left| lost_to.min(left.saturating_sub(1)));
     connection
-        .prepare_cached("UPDATE consumers SET acknowledged = ?2 WHERE name = ?1 AND acknowledged < ?2")?
+        .prepare_cached(
+            "UPDATE consumers SET acknowledged = ?2 WHERE name = ?1 AND acknowledged < ?2",
+        )?
         .execute(params![consumer.name, stored(place)])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,10 +7,10 @@ use std::fmt;
 
 use rusqlite::{Connection, params};
 
+use super::Journal;
 use super::consumers::{self, ConsumerRow, WhenBehind};
 use super::error::JournalError;
 use super::schema::{loaded, stored};
-use super::Journal;
 
 /// A consumer that is behind by less time, and by less than an eighth of the journal, holds up nobody: it is at work, and
 /// what fills the journal is another's.
@@ -83,9 +83,8 @@ impl Journal {
     /// # Errors
     /// What SQLite or the file system says.
     pub async fn room(&self, tenant: &str, now_ms: u64) -> Result<Option<Shortage>, JournalError> {
-        match self.inner.floor.check(0) {
-            Err(JournalError::DiskFull { what }) => return Ok(Some(Shortage::Disk { what })),
-            checked => checked?,
+        if let Some(what) = self.disk_shortage()? {
+            return Ok(Some(Shortage::Disk { what }));
         }
         let limit = self.retention().size_bytes;
         if self.size()?.used_bytes() <= limit {
@@ -125,8 +124,9 @@ fn holds_up(
     tenant: &str,
     now_ms: u64,
 ) -> Result<Option<HoldsUp>, JournalError> {
-    let all: u64 =
-        connection.query_row("SELECT count(*) FROM blocks", [], |row| Ok(loaded(row.get(0)?)))?;
+    let all: u64 = connection.query_row("SELECT count(*) FROM blocks", [], |row| {
+        Ok(loaded(row.get(0)?))
+    })?;
     let mut worst: Option<HoldsUp> = None;
     let waited_for = consumers::all(connection)?
         .into_iter()

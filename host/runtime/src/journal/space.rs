@@ -107,6 +107,18 @@ impl Journal {
         self.inner.floor.bytes.store(bytes, Ordering::Relaxed);
     }
 
+    /// Why the disk has no room for another batch, in a sentence that says how much must be freed; none if it has.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn disk_shortage(&self) -> Result<Option<String>, JournalError> {
+        match self.inner.floor.check(0) {
+            Ok(()) => Ok(None),
+            Err(JournalError::DiskFull { what }) => Ok(Some(what)),
+            Err(error) => Err(error),
+        }
+    }
+
     /// How many bytes of the disk commits leave free.
     #[must_use]
     pub fn disk_floor(&self) -> u64 {

@@ -250,7 +250,11 @@ impl Collection<'_> {
             instance.leave_core_dump().await;
             self.retire(instance);
         }
-        let again = self.connector.clock().now_ms().saturating_add(ROOM_AGAIN_MS);
+        let again = self
+            .connector
+            .clock()
+            .now_ms()
+            .saturating_add(ROOM_AGAIN_MS);
         self.ledger.postpone_for_room(shortage, again);
     }
 
