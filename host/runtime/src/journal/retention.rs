@@ -23,7 +23,7 @@ const DELETED: usize = 32;
 /// Pages that one transaction gives back to the file system.
 const GIVEN_BACK: u64 = 2_048;
 /// Free pages that are kept to be used again.
-const KEPT_FREE: u64 = 256;
+const KEPT_FREE: u64 = 64;
 /// A range goes on in the row of the one before it if that was noted less than a day ago.
 const SAME_SKIP_MS: u64 = 24 * 3_600_000;
 /// How long a skip stays on record.

@@ -336,6 +336,7 @@ impl Taker {
 
 #[tokio::test]
 async fn whatever_happens_in_whatever_order_only_what_is_noted_was_lost() {
+    let mut lost = 0;
     for seed in 0..6 {
         let mut site = Site::new(seed);
         site.allow(8);
@@ -431,7 +432,8 @@ async fn whatever_happens_in_whatever_order_only_what_is_noted_was_lost() {
                 taker.name
             );
         }
-        // So that the model has something to say.
-        assert!(!takers[3].lost.is_empty(), "seed {seed}: nothing was lost");
+        lost += takers.iter().map(|taker| taker.lost.len()).sum::<usize>();
     }
+    // So that the model has something to say.
+    assert!(lost > 20, "{lost}");
 }
