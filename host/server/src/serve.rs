@@ -23,6 +23,7 @@ use crate::answer::Answer;
 use crate::api::metrics::Readable;
 use crate::api::{self, ApiState};
 use crate::arguments::{Global, Serve};
+use crate::assets::AssetStore;
 use crate::connectors::Catalogue;
 use crate::consumers::{self, Registry};
 use crate::failure::Failure;
@@ -30,6 +31,8 @@ use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::plugins::SharedDirectory;
 use crate::schedule::{HostRunner, Schedule};
+use crate::search::journal::JournalSearch;
+use crate::search::searcher::Searcher;
 use crate::service::Service;
 use connector_runtime::runs::Stop;
 use std::io::Write as _;
@@ -78,13 +81,21 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
     let stop = Stop::default();
     let registrations = consumers::configured(&host, &stop)?;
     let registry = Registry::start(catalogue.journal(), registrations, &clock, &stop).await?;
+    // Without an index the journal itself is read.
+    let searcher = Searcher::default()
+        .with_records(Arc::new(JournalSearch::new(Arc::clone(&catalogue))))
+        .with_assets(Arc::new(AssetStore::new(host.data_directory())));
     let service = Service::new(
         Arc::clone(&host),
         Arc::clone(&catalogue),
         Arc::clone(&plugins),
         Arc::clone(&schedule),
     );
-    let service = Arc::new(service.with_consumers(registry.consumers()));
+    let service = Arc::new(
+        service
+            .with_consumers(registry.consumers())
+            .with_searcher(searcher),
+    );
     let access = AccessState::new(Arc::clone(&catalogue), clock, listening.is_secure());
     let router = api::router(ApiState {
         service: Arc::clone(&service),
