@@ -1,5 +1,5 @@
 //! A journal or a disk without room: collection stops with a sentence, nothing is lost, and it goes on when there is room.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use connector_runtime::Limits;
 use connector_runtime::journal::{Journal, Retention, Start, WhenBehind};
