@@ -1,16 +1,19 @@
 //! The host's configuration, `host.toml`: where plugins lie and whose are taken, what a plugin may spend, what the network
-//! may reach, which device this is and how it runs its connectors, who is told of alerts, and where traces and records go.
+//! may reach, which device this is and how it runs its connectors, how much the journal keeps, who is told of alerts, and where
+//! traces and records go.
 //!
 //! Everything has a default, so the file need not exist. An unknown key is a mistake, not a wish; all mistakes are reported
 //! at once. Relative paths start at the file's own directory.
 
 pub(crate) mod alerts;
 mod forwarders;
+mod journal;
 mod network;
 mod schedule;
 pub(crate) mod telemetry;
 
 pub(crate) use alerts::Alerts;
+pub(crate) use journal::JournalOptions;
 pub(crate) use network::Network;
 pub(crate) use telemetry::Telemetry;
 
@@ -26,7 +29,7 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// What may stand outside every table.
-const TOP: [&str; 10] = [
+const TOP: [&str; 11] = [
     "plugin_directory",
     "plugin_public_key",
     "plugins",
@@ -34,6 +37,7 @@ const TOP: [&str; 10] = [
     "network",
     "device",
     "schedule",
+    "journal",
     "alerts",
     "telemetry",
     "forwarders",
@@ -50,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// Which device this host is, and how it runs its connectors.
     pub(crate) schedule: ScheduleOptions,
+    /// How much the journal keeps.
+    pub(crate) journal: JournalOptions,
     /// When and whom to tell that something is wrong.
     pub(crate) alerts: Alerts,
     /// Where traces go.
@@ -96,6 +102,9 @@ impl Config {
             if let Some(connectors) = section.section("connectors", &mut mistakes) {
                 config.connectors = network::check_connectors(&connectors, &mut mistakes);
             }
+        }
+        if let Some(section) = top.section("journal", &mut mistakes) {
+            config.journal = JournalOptions::check(&section, &mut mistakes);
         }
         if let Some(section) = top.section("alerts", &mut mistakes) {
             config.alerts = Alerts::check(&section, &mut mistakes);
@@ -258,7 +267,7 @@ mod tests {
         assert_eq!(mistakes.len(), 4, "{mistakes:?}");
         assert_eq!(
             mistakes[0],
-            "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network, device, schedule, alerts, telemetry, forwarders"
+            "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network, device, schedule, journal, alerts, telemetry, forwarders"
         );
         assert!(mistakes[1].contains("limits.memory: ") && mistakes[1].contains("memory_mib"));
         assert!(mistakes[2].contains("network.proxies: "));

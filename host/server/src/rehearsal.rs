@@ -79,6 +79,7 @@ impl Rehearsal {
         };
         let mut host = Host::rehearsing(&global, clock.clone(), upstream)?;
         let catalogue = Catalogue::open(data)?.with_clock(clock.clone());
+        host.journal_options().bind(catalogue.journal());
         host.keep_quota_in(catalogue.journal());
         let (host, catalogue) = (Arc::new(host), Arc::new(catalogue));
         let plugins = SharedDirectory::open(&host, catalogue.journal()).await?;

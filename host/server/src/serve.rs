@@ -53,6 +53,7 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
     let listening = Listening::check(serve)?;
     let mut host = Host::assemble(global)?;
     let catalogue = Arc::new(Catalogue::open(host.data_directory())?);
+    host.journal_options().bind(catalogue.journal());
     host.keep_quota_in(catalogue.journal());
     let host = Arc::new(host);
     let clock = host.clock().clone();
@@ -119,7 +120,16 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
         let (schedule, stop) = (Arc::clone(&schedule), stop.clone());
         async move { schedule.run(stop).await }
     });
-    let watching = tokio::spawn(async move { alerts.watch().await });
+    let watching = tokio::spawn({
+        let (host, catalogue) = (Arc::clone(&host), Arc::clone(&catalogue));
+        let consumers = registry.consumers();
+        async move {
+            tokio::join!(
+                alerts.watch(&consumers),
+                host.keep_trimmed(catalogue.journal())
+            )
+        }
+    });
     let answering = tokio::spawn(bound.serve(router, stop.clone()));
     loop {
         let signal = tokio::select! {
