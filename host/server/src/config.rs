@@ -1,5 +1,5 @@
 //! The host's configuration, `host.toml`: where plugins lie and whose are taken, what a plugin may spend, what the network
-//! may reach, which device this is and how it runs its connectors, who is told of alerts, and where traces go.
+//! may reach, which device this is and how it runs its connectors, who is told of alerts, where traces go, and how long records can be searched.
 //!
 //! Everything has a default, so the file need not exist. An unknown key is a mistake, not a wish; all mistakes are reported
 //! at once. Relative paths start at the file's own directory.
@@ -7,10 +7,12 @@
 pub(crate) mod alerts;
 mod network;
 mod schedule;
+pub(crate) mod search;
 pub(crate) mod telemetry;
 
 pub(crate) use alerts::Alerts;
 pub(crate) use network::Network;
+pub(crate) use search::Search;
 pub(crate) use telemetry::Telemetry;
 
 use crate::document::{self, Section};
@@ -24,7 +26,7 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// What may stand outside every table.
-const TOP: [&str; 9] = [
+const TOP: [&str; 10] = [
     "plugin_directory",
     "plugin_public_key",
     "plugins",
@@ -34,6 +36,7 @@ const TOP: [&str; 9] = [
     "schedule",
     "alerts",
     "telemetry",
+    "search",
 ];
 
 /// The configuration, checked.
@@ -51,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) alerts: Alerts,
     /// Where traces go.
     pub(crate) telemetry: Telemetry,
+    /// Whether records are indexed, and how long.
+    pub(crate) search: Search,
     everyone: Network,
     connectors: BTreeMap<String, Network>,
 }
@@ -97,6 +102,9 @@ impl Config {
         }
         if let Some(section) = top.section("telemetry", &mut mistakes) {
             config.telemetry = Telemetry::check(&section, &mut mistakes);
+        }
+        if let Some(section) = top.section("search", &mut mistakes) {
+            config.search = Search::check(&section, &mut mistakes);
         }
         if mistakes.is_empty() {
             Ok(config)
@@ -252,7 +260,7 @@ mod tests {
         assert_eq!(mistakes.len(), 4, "{mistakes:?}");
         assert_eq!(
             mistakes[0],
-            "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network, device, schedule, alerts, telemetry"
+            "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network, device, schedule, alerts, telemetry, search"
         );
         assert!(mistakes[1].contains("limits.memory: ") && mistakes[1].contains("memory_mib"));
         assert!(mistakes[2].contains("network.proxies: "));
@@ -300,6 +308,27 @@ mod tests {
             mistakes[0].contains("plugins: must be a table"),
             "{mistakes:?}"
         );
+    }
+
+    #[test]
+    fn the_search_index_has_a_retention_for_each_index() {
+        let config = check("").unwrap();
+        assert!(config.search.enabled);
+        assert_eq!(config.search.retention.scans.days, 30);
+        assert_eq!(config.search.retention.scans.bytes, None);
+        let text = "[search]\nenabled = false\n[search.scans]\nretention_days = 90\nretention_gib = 2\n";
+        let config = check(text).unwrap();
+        assert!(!config.search.enabled);
+        assert_eq!(config.search.retention.scans.days, 90);
+        assert_eq!(config.search.retention.scans.bytes, Some(2 << 30));
+        assert_eq!(config.search.retention.syslog.days, 30);
+        let text = "[search]\nenabled = 1\n[search.assets]\n[search.syslog]\nretention_days = 0\ndays = 1\n";
+        let mistakes = check(text).unwrap_err();
+        assert_eq!(mistakes.len(), 4, "{mistakes:?}");
+        assert!(mistakes[0].contains("search.assets: there is no such key"));
+        assert!(mistakes[1].contains("search.enabled: must be true or false"));
+        assert!(mistakes[2].contains("search.syslog.days: there is no such key"));
+        assert!(mistakes[3].contains("search.syslog.retention_days: must be a whole number from 1"));
     }
 
     #[test]
