@@ -10,6 +10,10 @@
 
 pub(crate) mod analysis;
 pub(crate) mod answer;
+pub(crate) mod documents;
+pub(crate) mod error;
 pub(crate) mod literal;
+pub(crate) mod lucene;
+pub(crate) mod matching;
 pub(crate) mod query;
 pub(crate) mod request;
