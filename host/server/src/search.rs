@@ -12,6 +12,8 @@ pub(crate) mod analysis;
 pub(crate) mod answer;
 pub(crate) mod documents;
 pub(crate) mod error;
+#[cfg(feature = "search")]
+pub(crate) mod index;
 pub(crate) mod literal;
 pub(crate) mod lucene;
 pub(crate) mod matching;

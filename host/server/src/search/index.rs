@@ -168,7 +168,7 @@ impl SearchIndex {
             return Ok(None);
         }
         let mut guard = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut current = |opened: &mut Option<Opened>| -> Result<Commit, TantivyError> {
+        let current = |opened: &mut Option<Opened>| -> Result<Commit, TantivyError> {
             let opened = match opened {
                 Some(there) => {
                     let note = Note::read(&there.index)?;
@@ -240,14 +240,12 @@ impl SearchIndex {
         })?;
         let id = source["stellar_uuid"].as_str().unwrap_or_default();
         let id = id.get(..36).unwrap_or(id).to_owned();
-        let mut sort: Vec<_> = placed.keys.iter().map(Shown::to_json).collect();
-        sort.push(placed.seq.into());
         Ok(Hit {
             index: index.id().to_owned(),
             id,
             score: None,
             source,
-            sort,
+            sort: placed.keys.iter().map(Shown::to_json).collect(),
         })
     }
 }
@@ -275,23 +273,23 @@ fn plan(request: &SearchRequest) -> Result<Gather, SearchError> {
             "at most {MOST_HITS} hits are shown, and from + size reaches at most {DEEPEST}: go on with search_after"
         ));
     }
-    if request.sort.len() > MOST_KEYS {
-        return wrong(format!("an order has at most {MOST_KEYS} fields"));
+    let order = request.order();
+    if order.len() > MOST_KEYS {
+        return wrong(format!(
+            "an order has at most {} fields",
+            MOST_KEYS - 1
+        ));
     }
     let mut keys = Vec::new();
-    for key in &request.sort {
+    for key in &order {
         keys.push((column(&key.field)?, key.descending));
     }
     let after = match &request.search_after {
         None => None,
         Some(values) => {
             let shown: Option<Vec<_>> = values.iter().map(Shown::from_json).collect();
-            let seq = values.last().and_then(Value::as_u64);
-            match (shown, seq) {
-                (Some(mut shown), Some(seq)) if shown.len() == keys.len() + 1 => {
-                    shown.pop();
-                    Some((shown, seq))
-                }
+            match shown {
+                Some(shown) if shown.len() == keys.len() => Some(shown),
                 _ => {
                     return wrong(
                         "search_after takes the values of `sort` of the last hit, for the same order"

@@ -6,6 +6,7 @@
 use super::document::identity;
 use super::schema::{BODY, Fields};
 use super::terms::{MatchingTerms, MatchingTexts};
+use super::tokenizer::LONG;
 use super::wildcard::Wildcard;
 use crate::search::analysis::{whole, words};
 use crate::search::literal::{self, Literal};
@@ -170,11 +171,16 @@ impl Clauses<'_> {
     }
 
     fn value(&self, path: &str, text: &str) -> Clause {
-        let mut clauses = Vec::new();
+        let mut clauses: Vec<Clause> = Vec::new();
         let words: Vec<_> = words(text).collect();
-        let whole = whole(text).filter(|whole| !whole.is_empty());
-        if let Some(whole) = whole {
-            clauses.push(term(self.text_term(path, &whole)));
+        match whole(text) {
+            // It has no terms.
+            Some(whole) if whole.is_empty() => clauses.push(Box::new(MatchingTexts {
+                column: column(path),
+                matches: Arc::new(|text| text.trim().is_empty()),
+            })),
+            Some(whole) => clauses.push(term(self.text_term(path, &whole))),
+            None => {}
         }
         match words.as_slice() {
             [] => {}
@@ -255,7 +261,7 @@ impl Clauses<'_> {
         if let (Some(from), Some(to)) = (number(from), number(to)) {
             clauses.push(self.numbers(path, from, to));
         }
-        clauses.push(texts(path, from, to, times.is_some()));
+        clauses.extend(texts(path, from, to, times.is_some()));
         any(clauses)
     }
 
@@ -323,14 +329,14 @@ fn limits(
 }
 
 /// Texts whose whole lies between two others. Those that are times are compared as such, if the bounds are times.
-fn texts(path: &str, from: &Bound, to: &Bound, are_times: bool) -> Clause {
+fn texts(path: &str, from: &Bound, to: &Bound, are_times: bool) -> Option<Clause> {
     let lower = |bound: &Bound| match bound {
-        Bound::Open => Limit::Unbounded,
-        Bound::Including(text) => Limit::Included(text.trim().to_lowercase()),
-        Bound::Excluding(text) => Limit::Excluded(text.trim().to_lowercase()),
+        Bound::Open => Some(Limit::Unbounded),
+        Bound::Including(text) => whole(text).map(Limit::Included),
+        Bound::Excluding(text) => whole(text).map(Limit::Excluded),
     };
-    let (from, to) = (lower(from), lower(to));
-    Box::new(MatchingTexts {
+    let (from, to) = (lower(from)?, lower(to)?);
+    Some(Box::new(MatchingTexts {
         column: column(path),
         matches: Arc::new(move |text| {
             let lies = |whole: String| {
@@ -345,7 +351,8 @@ fn texts(path: &str, from: &Bound, to: &Bound, are_times: bool) -> Clause {
                     Limit::Excluded(to) => whole < *to,
                 }
             };
-            !(are_times && literal::instant(text).is_some()) && whole(text).is_some_and(lies)
+            let is_time = are_times && literal::instant(text).is_some();
+            !is_time && text != LONG && whole(text).is_some_and(lies)
         }),
-    })
+    }))
 }

@@ -1,8 +1,10 @@
 //! Columns: the values of one path in one segment, of whatever kinds they are.
 //!
 //! A segment keeps a column for each kind of value under a path. Numbers are one kind, whatever they were written as. Times
-//! have a column of their own, which is not read here: they are texts as well.
+//! are texts as well, and are read as such.
 
+use super::tokenizer::LONG;
+use crate::search::literal::instant;
 use tantivy::columnar::{Column, DynamicColumn, StrColumn};
 use tantivy::{DocId, SegmentReader, f64_to_u64, u64_to_f64};
 
@@ -19,6 +21,10 @@ pub(super) struct Columns {
     pub(super) truths: Option<Column<bool>>,
     pub(super) numbers: Option<Numbers>,
     pub(super) texts: Option<StrColumn>,
+    /// Whether some of the texts are times.
+    has_times: bool,
+    /// The place of what stands for long texts, which have no value here.
+    long: Option<u64>,
 }
 
 /// A value of a document, comparable within its segment.
@@ -72,9 +78,12 @@ impl Columns {
                 DynamicColumn::U64(column) => columns.numbers = Some(Numbers::Unsigned(column)),
                 DynamicColumn::F64(column) => columns.numbers = Some(Numbers::Float(column)),
                 DynamicColumn::Str(column) => columns.texts = Some(column),
-                DynamicColumn::DateTime(_) | DynamicColumn::Bytes(_) | DynamicColumn::IpAddr(_) => {
-                }
+                DynamicColumn::DateTime(_) => columns.has_times = true,
+                DynamicColumn::Bytes(_) | DynamicColumn::IpAddr(_) => {}
             }
+        }
+        if let Some(column) = &columns.texts {
+            columns.long = column.dictionary().term_ord(LONG)?;
         }
         Ok(columns)
     }
@@ -92,8 +101,22 @@ impl Columns {
         if let Some(column) = &self.texts {
             column
                 .term_ords(document)
+                .filter(|place| Some(*place) != self.long)
                 .for_each(|place| visit(Cell::Text(place)));
         }
+    }
+
+    /// Which moment each text is, in milliseconds since 1970, by its place; nothing if none of them is a time.
+    pub(super) fn moments(&self) -> std::io::Result<Vec<Option<i64>>> {
+        let mut moments = Vec::new();
+        if let Some(column) = self.texts.as_ref().filter(|_| self.has_times) {
+            let mut texts = column.dictionary().stream()?;
+            while texts.advance() {
+                let text = std::str::from_utf8(texts.key()).unwrap_or_default();
+                moments.push(instant(text));
+            }
+        }
+        Ok(moments)
     }
 
     /// The texts at these places, in their order.

@@ -1,13 +1,15 @@
 //! Counts: hits by time, and by the values of a field. They are exact, or refused.
 
 use super::columns::{Cell, Columns};
-use super::order::{Shown, number_to_json};
+use super::order::number_to_json;
+use crate::search::documents::key_as_string;
 use crate::search::error::SearchError;
+use crate::search::literal::instant;
 use crate::search::request::{Histogram, MOST_COLUMNS, TopValues};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use tantivy::columnar::Column;
-use tantivy::{DocId, SegmentReader};
+use tantivy::{DocId, SegmentReader, i64_to_u64};
 
 /// The most different values of one field that are told apart.
 const MOST_DIFFERENT: usize = 500_000;
@@ -76,20 +78,12 @@ pub(super) fn histogram(histogram: &Histogram, bars: &Bars) -> Result<Value, Sea
             let key = bar * interval_ms;
             buckets.push(json!({
                 "key": key,
-                "key_as_string": moment(key),
+                "key_as_string": key_as_string(key),
                 "doc_count": bars.get(&bar).copied().unwrap_or_default(),
             }));
         }
     }
     Ok(json!({ "buckets": buckets }))
-}
-
-/// Milliseconds as `2026-03-01T09:15:00.000Z`.
-fn moment(ms: u64) -> String {
-    let moment = i64::try_from(ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    moment.map_or_else(|| ms.to_string(), |moment| format!("{moment:.3}"))
 }
 
 /// A value that is counted.
@@ -220,13 +214,7 @@ pub(super) fn top(
     let shown: u64 = values.iter().map(|(_, count)| **count).sum();
     let buckets: Vec<_> = values
         .iter()
-        .map(|(value, count)| {
-            let mut bucket = json!({ "key": key(value), "doc_count": count });
-            if let Counted::Truth(truth) = value {
-                bucket["key_as_string"] = truth.to_string().into();
-            }
-            bucket
-        })
+        .map(|(value, count)| json!({ "key": key(value), "doc_count": count }))
         .collect();
     Ok(json!({
         "doc_count_error_upper_bound": 0,
@@ -239,7 +227,10 @@ fn rank(value: &Counted) -> (u8, u64, &str) {
     match value {
         Counted::Truth(truth) => (0, u64::from(*truth), ""),
         Counted::Number(number) => (1, *number, ""),
-        Counted::Text(text) => (2, 0, text),
+        Counted::Text(text) => match instant(text) {
+            Some(moment) => (2, i64_to_u64(moment), text),
+            None => (3, 0, text),
+        },
     }
 }
 
@@ -247,6 +238,6 @@ fn key(value: &Counted) -> Value {
     match value {
         Counted::Truth(truth) => (*truth).into(),
         Counted::Number(number) => number_to_json(super::columns::number_of(*number)),
-        Counted::Text(text) => Shown::Text(text.clone()).to_json(),
+        Counted::Text(text) => text.clone().into(),
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct Gather {
     /// So many of the first hits.
     pub(super) most: usize,
     /// Only those behind this place.
-    pub(super) after: Option<(Vec<Shown>, u64)>,
+    pub(super) after: Option<Vec<Shown>>,
     pub(super) histogram: Option<Histogram>,
     /// The columns whose values are counted.
     pub(super) top: Vec<String>,
@@ -53,7 +53,7 @@ impl Collector for Gather {
         let tallies = self.top.iter().map(|column| Tally::new(column, reader));
         Ok(Gathering {
             total: 0,
-            first: First::new(&self.order, self.most, self.after.as_ref(), segment, reader)?,
+            first: First::new(&self.order, self.most, self.after.as_deref(), segment, reader)?,
             times: times.map(|asked| Times::new(asked, reader)).transpose()?,
             tallies: tallies.collect::<tantivy::Result<_>>()?,
         })

@@ -1,18 +1,19 @@
-//! The order of hits: any fields, then the newest arrival first.
+//! The order of hits: any fields, and the order of arrival, which tells all documents apart.
 //!
-//! Truth values come before numbers, and numbers before texts, which are compared as they were written; descending, all that
-//! is turned round. A document without the field comes last, either way. Of several values the first in the order counts.
+//! Truth values come before numbers, numbers before times, and times before texts, which are compared as they were written;
+//! descending, all that is turned round. A document without the field comes last, either way, and so does one with a long
+//! text. Of several values the first in the order counts.
 
 use super::columns::{Cell, Columns, number_of, ordered};
-use super::schema::SEQ;
+use crate::search::analysis::LONGEST_TERM;
+use crate::search::literal::instant;
 use serde_json::Value;
-use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use tantivy::columnar::{Column, TermOrdHit};
-use tantivy::{DocAddress, DocId, SegmentOrdinal, SegmentReader};
+use tantivy::columnar::TermOrdHit;
+use tantivy::{DocAddress, DocId, SegmentOrdinal, SegmentReader, i64_to_u64};
 
-/// More fields make no order clearer.
-pub(super) const MOST_KEYS: usize = 4;
+/// More fields, with that of arrival, make no order clearer.
+pub(super) const MOST_KEYS: usize = 5;
 
 /// An order.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub(super) enum Shown {
     Truth(bool),
     /// See [`ordered`].
     Number(u64),
+    /// Milliseconds since 1970, and as it was written.
+    Time(i64, String),
     Text(String),
     Missing,
 }
@@ -37,7 +40,7 @@ impl Shown {
         match self {
             Self::Truth(truth) => (*truth).into(),
             Self::Number(number) => number_to_json(number_of(*number)),
-            Self::Text(text) => text.clone().into(),
+            Self::Time(_, text) | Self::Text(text) => text.clone().into(),
             Self::Missing => Value::Null,
         }
     }
@@ -48,17 +51,26 @@ impl Shown {
             Value::Null => Self::Missing,
             Value::Bool(truth) => Self::Truth(*truth),
             Value::Number(number) => Self::Number(ordered(number.as_f64()?)),
-            Value::String(text) => Self::Text(text.clone()),
+            Value::String(text) => Self::of_text(text.clone()),
             Value::Array(_) | Value::Object(_) => return None,
         })
+    }
+
+    fn of_text(text: String) -> Self {
+        match instant(&text) {
+            _ if text.len() > LONGEST_TERM => Self::Missing,
+            Some(moment) => Self::Time(moment, text),
+            None => Self::Text(text),
+        }
     }
 
     const fn rank(&self) -> u8 {
         match self {
             Self::Truth(_) => 0,
             Self::Number(_) => 1,
-            Self::Text(_) => 2,
-            Self::Missing => 3,
+            Self::Time(..) => 2,
+            Self::Text(_) => 3,
+            Self::Missing => MISSING.0,
         }
     }
 
@@ -68,6 +80,7 @@ impl Shown {
         let values = match (self, other) {
             (Self::Truth(one), Self::Truth(two)) => one.cmp(two),
             (Self::Number(one), Self::Number(two)) => one.cmp(two),
+            (Self::Time(one, _), Self::Time(two, _)) => one.cmp(two),
             (Self::Text(one), Self::Text(two)) => one.cmp(two),
             (one, two) => one.rank().cmp(&two.rank()),
         };
@@ -92,7 +105,6 @@ pub(super) fn number_to_json(number: f64) -> Value {
 #[derive(Clone, Debug)]
 pub(super) struct Placed {
     pub(super) keys: Vec<Shown>,
-    pub(super) seq: u64,
     pub(super) address: DocAddress,
 }
 
@@ -103,7 +115,7 @@ impl Order {
             let keys = one.keys.iter().zip(&two.keys).zip(&self.keys);
             keys.map(|((one, two), (_, descending))| one.compare(two, *descending))
                 .find(|order| order.is_ne())
-                .unwrap_or_else(|| two.seq.cmp(&one.seq))
+                .unwrap_or(std::cmp::Ordering::Equal)
         });
     }
 }
@@ -111,24 +123,79 @@ impl Order {
 /// A value in a form that is compared quickly within a segment: smaller is earlier.
 type Fast = (u8, u64);
 
-const MISSING: Fast = (3, 0);
+const MISSING: Fast = (4, 0);
 
-fn fast(rank: u8, value: u64, descending: bool) -> Fast {
+const fn fast(rank: u8, value: u64, descending: bool) -> Fast {
     if descending {
-        (2 - rank, !value)
+        (3 - rank, !value)
     } else {
         (rank, value)
     }
 }
 
-/// Where a document stands: its keys, then the newest first.
-type Place = ([Fast; MOST_KEYS], Reverse<u64>);
+/// Where a document stands.
+type Place = [Fast; MOST_KEYS];
+
+/// One field of an order in a segment.
+struct Key {
+    columns: Columns,
+    descending: bool,
+    moments: Vec<Option<i64>>,
+}
+
+impl Key {
+    fn fast(&self, cell: Cell) -> Fast {
+        match cell {
+            Cell::Truth(truth) => fast(0, truth.into(), self.descending),
+            Cell::Number(number) => fast(1, number, self.descending),
+            Cell::Text(place) => {
+                let at = usize::try_from(place).ok();
+                match at.and_then(|at| self.moments.get(at)) {
+                    Some(Some(moment)) => fast(2, i64_to_u64(*moment), self.descending),
+                    // Odd, so that there is room for texts that this segment does not have.
+                    _ => fast(3, place * 2 + 1, self.descending),
+                }
+            }
+        }
+    }
+
+    /// The value of a document that counts.
+    fn of(&self, document: DocId) -> (Fast, Option<Cell>) {
+        let mut best = (MISSING, None);
+        self.columns.visit(document, |cell| {
+            let key = self.fast(cell);
+            if key < best.0 {
+                best = (key, Some(cell));
+            }
+        });
+        best
+    }
+
+    /// Where a value stands in a segment that may not have it.
+    fn of_shown(&self, shown: &Shown) -> std::io::Result<Fast> {
+        Ok(match shown {
+            Shown::Missing => MISSING,
+            Shown::Truth(truth) => fast(0, (*truth).into(), self.descending),
+            Shown::Number(number) => fast(1, *number, self.descending),
+            Shown::Time(moment, _) => fast(2, i64_to_u64(*moment), self.descending),
+            Shown::Text(text) => {
+                let value = match &self.columns.texts {
+                    None => 0,
+                    Some(column) => match column.dictionary().term_ord_or_next(text.as_bytes())? {
+                        TermOrdHit::Exact(place) => place * 2 + 1,
+                        TermOrdHit::Next(place) => place.min(column.num_terms() as u64) * 2,
+                    },
+                };
+                fast(3, value, self.descending)
+            }
+        })
+    }
+}
 
 /// The first documents of a segment.
 pub(super) struct First {
     segment: SegmentOrdinal,
-    keys: Vec<(Columns, bool)>,
-    seq: Column<u64>,
+    keys: Vec<Key>,
     most: usize,
     after: Option<Place>,
     found: BinaryHeap<(Place, DocId)>,
@@ -138,52 +205,46 @@ impl First {
     pub(super) fn new(
         order: &Order,
         most: usize,
-        after: Option<&(Vec<Shown>, u64)>,
+        after: Option<&[Shown]>,
         segment: SegmentOrdinal,
         reader: &SegmentReader,
     ) -> tantivy::Result<Self> {
         let mut keys = Vec::new();
         for (name, descending) in order.keys.iter().take(MOST_KEYS) {
-            keys.push((Columns::open(reader, name)?, *descending));
+            let columns = Columns::open(reader, name)?;
+            keys.push(Key {
+                moments: columns.moments()?,
+                columns,
+                descending: *descending,
+            });
         }
-        let mut first = Self {
+        let after = match after {
+            None => None,
+            Some(shown) => {
+                let mut place = [MISSING; MOST_KEYS];
+                for ((slot, shown), key) in place.iter_mut().zip(shown).zip(&keys) {
+                    *slot = key.of_shown(shown)?;
+                }
+                Some(place)
+            }
+        };
+        Ok(Self {
             segment,
             keys,
-            seq: reader.fast_fields().u64(SEQ)?,
             most,
-            after: None,
+            after,
             found: BinaryHeap::new(),
-        };
-        if let Some((shown, seq)) = after {
-            let mut place = [MISSING; MOST_KEYS];
-            for ((slot, shown), (columns, descending)) in
-                place.iter_mut().zip(shown).zip(&first.keys)
-            {
-                *slot = place_of(shown, columns, *descending)?;
-            }
-            first.after = Some((place, Reverse(*seq)));
-        }
-        Ok(first)
+        })
     }
 
-    /// The order of arrival of a document.
     pub(super) fn collect(&mut self, document: DocId) {
         if self.most == 0 {
             return;
         }
         let mut place = [MISSING; MOST_KEYS];
-        for (slot, (columns, descending)) in place.iter_mut().zip(&self.keys) {
-            columns.visit(document, |cell| {
-                let key = match cell {
-                    Cell::Truth(truth) => fast(0, truth.into(), *descending),
-                    Cell::Number(number) => fast(1, number, *descending),
-                    // Odd, so that there is room for texts that this segment does not have.
-                    Cell::Text(place) => fast(2, place * 2 + 1, *descending),
-                };
-                *slot = key.min(*slot);
-            });
+        for (slot, key) in place.iter_mut().zip(&self.keys) {
+            *slot = key.of(document).0;
         }
-        let place = (place, Reverse(self.seq.first(document).unwrap_or_default()));
         if self.after.is_some_and(|after| place <= after) {
             return;
         }
@@ -198,64 +259,42 @@ impl First {
 
     /// What was found, with its values.
     pub(super) fn harvest(self) -> std::io::Result<Vec<Placed>> {
-        let rows = self.found.into_vec();
-        let mut placed: Vec<_> = rows
+        let documents: Vec<_> = self.found.into_iter().map(|(_, document)| document).collect();
+        let mut placed: Vec<_> = documents
             .iter()
-            .map(|((_, seq), document)| Placed {
+            .map(|document| Placed {
                 keys: Vec::with_capacity(self.keys.len()),
-                seq: seq.0,
                 address: DocAddress::new(self.segment, *document),
             })
             .collect();
-        for (at, (columns, descending)) in self.keys.iter().enumerate() {
-            let value = |row: &(Place, DocId)| {
-                let (rank, value) = row.0.0[at];
-                match (rank, descending) {
-                    (3, _) => (3, 0),
-                    (rank, true) => (2 - rank, !value),
-                    (rank, false) => (rank, value),
-                }
-            };
-            let mut places: Vec<_> = rows
+        for key in &self.keys {
+            let cells: Vec<_> = documents
                 .iter()
-                .map(value)
-                .filter_map(|(rank, value)| (rank == 2).then_some(value / 2))
+                .map(|document| key.of(*document).1)
+                .collect();
+            let mut places: Vec<_> = cells
+                .iter()
+                .filter_map(|cell| match cell {
+                    Some(Cell::Text(place)) => Some(*place),
+                    _ => None,
+                })
                 .collect();
             places.sort_unstable();
             places.dedup();
-            let texts = columns.texts_at(&places)?;
-            for (row, placed) in rows.iter().zip(&mut placed) {
-                placed.keys.push(match value(row) {
-                    (0, truth) => Shown::Truth(truth != 0),
-                    (1, number) => Shown::Number(number),
-                    (2, place) => {
-                        let at = places.binary_search(&(place / 2)).ok();
+            let texts = key.columns.texts_at(&places)?;
+            for (cell, placed) in cells.into_iter().zip(&mut placed) {
+                placed.keys.push(match cell {
+                    None => Shown::Missing,
+                    Some(Cell::Truth(truth)) => Shown::Truth(truth),
+                    Some(Cell::Number(number)) => Shown::Number(number),
+                    Some(Cell::Text(place)) => {
+                        let at = places.binary_search(&place).ok();
                         let text = at.and_then(|at| texts.get(at));
-                        text.map_or(Shown::Missing, |text| Shown::Text(text.clone()))
+                        text.map_or(Shown::Missing, |text| Shown::of_text(text.clone()))
                     }
-                    _ => Shown::Missing,
                 });
             }
         }
         Ok(placed)
     }
-}
-
-/// Where a value stands in a segment that may not have it.
-fn place_of(shown: &Shown, columns: &Columns, descending: bool) -> std::io::Result<Fast> {
-    Ok(match shown {
-        Shown::Missing => MISSING,
-        Shown::Truth(truth) => fast(0, (*truth).into(), descending),
-        Shown::Number(number) => fast(1, *number, descending),
-        Shown::Text(text) => {
-            let value = match &columns.texts {
-                None => 0,
-                Some(column) => match column.dictionary().term_ord_or_next(text.as_bytes())? {
-                    TermOrdHit::Exact(place) => place * 2 + 1,
-                    TermOrdHit::Next(place) => place.min(column.num_terms() as u64) * 2,
-                },
-            };
-            fast(2, value, descending)
-        }
-    })
 }

@@ -48,7 +48,7 @@ pub(super) struct Fields {
 /// The schema and its fields.
 pub(super) fn schema() -> (Schema, Fields) {
     let mut builder = Schema::builder();
-    let number: NumericOptions = INDEXED | FAST;
+    let number = NumericOptions::from(INDEXED | FAST);
     let fields = Fields {
         id: builder.add_bytes_field("id", BytesOptions::default().set_indexed()),
         index: builder.add_text_field("index", STRING),

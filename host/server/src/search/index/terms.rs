@@ -69,7 +69,7 @@ fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn scorer_of(documents: BitSet, boost: Score) -> Box<dyn Scorer> {
-    if documents.is_empty() {
+    if documents.len() == 0 {
         return Box::new(EmptyScorer);
     }
     Box::new(ConstScorer::new(BitSetDocSet::from(documents), boost))
@@ -128,7 +128,7 @@ impl Weight for MatchingTexts {
             value += 1;
         }
         let mut documents = BitSet::with_max_value(reader.max_doc());
-        if !matching.is_empty() {
+        if matching.len() > 0 {
             let matches =
                 |value| u32::try_from(value).is_ok_and(|value| matching.contains(value));
             for document in 0..reader.max_doc() {

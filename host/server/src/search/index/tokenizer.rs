@@ -1,10 +1,9 @@
 //! Tokenizers: the terms of a text, by the rules of [`crate::search::analysis`].
 //!
-//! Promises: a text's whole is a term beside its words, unless it is a single word anyway; a text that is a time has no
-//! words. What a column keeps of a text is as it was written, so that counts of values show it.
+//! Promises: a text's whole is a term beside its words, unless it is a single word anyway. What a column keeps of a text is
+//! as it was written, so that counts of values show it; of long ones it keeps that they are there.
 
 use crate::search::analysis::{LONGEST_TERM, whole};
-use crate::search::literal;
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 
 /// The name of the tokenizer of the inverted index.
@@ -12,9 +11,8 @@ pub(super) const TEXT: &str = "interflow_text";
 /// The name of the tokenizer of the columns.
 pub(super) const KEYWORD: &str = "interflow_keyword";
 
-/// Longer texts are cut to at most so many bytes in a column; what is cut is still longer than [`LONGEST_TERM`], so that it
-/// cannot pass for a whole.
-const LONGEST_KEYWORD: usize = LONGEST_TERM + 4;
+/// What a column has for a text that is longer than [`LONGEST_TERM`]. No other text sorts behind it.
+pub(super) const LONG: &str = "\u{10FFFF}";
 
 /// Words, and the whole.
 #[derive(Clone, Debug, Default)]
@@ -28,11 +26,7 @@ impl Tokenizer for TextTokenizer {
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Terms<'a> {
         self.token.reset();
         Terms {
-            rest: if literal::instant(text).is_some() {
-                ""
-            } else {
-                text
-            },
+            rest: text,
             whole: Some(text),
             words: 0,
             token: &mut self.token,
@@ -110,7 +104,7 @@ impl TokenStream for Terms<'_> {
     }
 }
 
-/// The text as it was written, without blanks around it, cut if it is long.
+/// The text as it was written, or [`LONG`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeywordTokenizer {
     token: Token,
@@ -122,10 +116,8 @@ impl Tokenizer for KeywordTokenizer {
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Keyword<'a> {
         self.token.reset();
         self.token.text.clear();
-        let text = text.trim();
-        self.token
-            .text
-            .push_str(&text[..text.floor_char_boundary(LONGEST_KEYWORD)]);
+        let is_long = text.len() > LONGEST_TERM;
+        self.token.text.push_str(if is_long { LONG } else { text });
         Keyword {
             token: &mut self.token,
             is_new: true,
@@ -192,25 +184,18 @@ mod tests {
             terms("a-b"),
             [(0, "a-b".into()), (0, "a".into()), (1, "b".into())]
         );
-        assert_eq!(
-            terms("2026-03-01T09:15:00Z"),
-            [(0, "2026-03-01t09:15:00z".into())]
-        );
         assert_eq!(terms(&format!("{} b", "a".repeat(300))), [(0, "b".into())]);
     }
 
     #[test]
-    fn a_long_text_is_cut_in_its_column_and_cannot_pass_for_a_whole() {
+    fn a_column_has_a_text_as_it_was_written_and_marks_a_long_one() {
         let mut tokenizer = KeywordTokenizer::default();
-        for text in ["é".repeat(400), "🦀".repeat(100), "a".repeat(257)] {
-            let mut stream = tokenizer.token_stream(&text);
+        let long = "é".repeat(129);
+        for (text, kept) in [("Ubuntu Linux", "Ubuntu Linux"), ("", ""), (&long, LONG)] {
+            let mut stream = tokenizer.token_stream(text);
             assert!(stream.advance());
-            let kept = stream.token().text.clone();
-            assert!(kept.len() > LONGEST_TERM && kept.len() <= LONGEST_KEYWORD);
+            assert_eq!(stream.token().text, kept);
             assert!(!stream.advance());
         }
-        let mut stream = tokenizer.token_stream(" Ubuntu Linux ");
-        assert!(stream.advance());
-        assert_eq!(stream.token().text, "Ubuntu Linux");
     }
 }
