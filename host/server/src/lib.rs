@@ -27,6 +27,7 @@ mod doctor;
 mod document;
 mod failure;
 mod figures;
+mod formats;
 mod host;
 mod http_help;
 mod keeper;
