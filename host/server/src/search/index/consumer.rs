@@ -40,11 +40,11 @@ pub(crate) struct IndexConsumer {
     retention: Retention,
     clock: Clock,
     interest: Interest,
-    writing: Option<Writing>,
+    pub(super) writing: Option<Writing>,
     next_retention_ms: u64,
 }
 
-struct Writing {
+pub(super) struct Writing {
     opened: Opened,
     writer: IndexWriter<Entry>,
     queue: Arc<Queue>,
