@@ -11,6 +11,9 @@ pub(crate) use catalogue::{
     ProfilesCommand, Recollect, RunNamed, RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
 };
 
+#[cfg(feature = "search")]
+pub(crate) use catalogue::IndexCommand;
+
 use crate::figures;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use connector_runtime::interflow::Index;
@@ -182,6 +185,10 @@ pub(crate) enum Command {
     /// Who takes the records to other places, and how far each has come
     #[command(subcommand)]
     Consumers(ConsumersCommand),
+    /// The search index
+    #[cfg(feature = "search")]
+    #[command(subcommand)]
+    Index(IndexCommand),
 }
 
 impl Command {

@@ -10,6 +10,8 @@ pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod filters;
+#[cfg(feature = "search")]
+pub(crate) mod index;
 pub(crate) mod plugins;
 pub(crate) mod profiles;
 mod question;

@@ -316,7 +316,8 @@ mod tests {
         assert!(config.search.enabled);
         assert_eq!(config.search.retention.scans.days, 30);
         assert_eq!(config.search.retention.scans.bytes, None);
-        let text = "[search]\nenabled = false\n[search.scans]\nretention_days = 90\nretention_gib = 2\n";
+        let text =
+            "[search]\nenabled = false\n[search.scans]\nretention_days = 90\nretention_gib = 2\n";
         let config = check(text).unwrap();
         assert!(!config.search.enabled);
         assert_eq!(config.search.retention.scans.days, 90);
@@ -328,7 +329,9 @@ mod tests {
         assert!(mistakes[0].contains("search.assets: there is no such key"));
         assert!(mistakes[1].contains("search.enabled: must be true or false"));
         assert!(mistakes[2].contains("search.syslog.days: there is no such key"));
-        assert!(mistakes[3].contains("search.syslog.retention_days: must be a whole number from 1"));
+        assert!(
+            mistakes[3].contains("search.syslog.retention_days: must be a whole number from 1")
+        );
     }
 
     #[test]

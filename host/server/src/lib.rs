@@ -165,6 +165,8 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Restore(arguments) => commands::backup::restore(global, arguments),
         Command::Doctor => commands::doctor::run(global).await,
         Command::Consumers(command) => commands::consumers::run(global, command).await,
+        #[cfg(feature = "search")]
+        Command::Index(command) => commands::index::run(global, command, screen),
         Command::Completions { shell } => commands::completions::run(*shell),
     }
 }

@@ -3,6 +3,9 @@
 //!
 //! For tests on a current-thread runtime. Nothing of it is reachable from the command line.
 
+#[cfg(feature = "search")]
+pub mod searching;
+
 use crate::arguments::Global;
 use crate::connectors::Catalogue;
 use crate::connectors::definition::Entry;

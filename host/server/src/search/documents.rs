@@ -55,7 +55,8 @@ pub(crate) fn search(
     let hits = found
         .into_iter()
         .filter(|found| {
-            let behind = |after: &Vec<Key>| compare(&order, &found.keys, after) == Ordering::Greater;
+            let behind =
+                |after: &Vec<Key>| compare(&order, &found.keys, after) == Ordering::Greater;
             after.as_ref().is_none_or(behind)
         })
         .skip(request.from)

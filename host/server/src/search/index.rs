@@ -94,6 +94,11 @@ impl SearchIndex {
         }
     }
 
+    /// Where it lies.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Answers a search.
     ///
     /// # Errors
@@ -275,10 +280,7 @@ fn plan(request: &SearchRequest) -> Result<Gather, SearchError> {
     }
     let order = request.order();
     if order.len() > MOST_KEYS {
-        return wrong(format!(
-            "an order has at most {} fields",
-            MOST_KEYS - 1
-        ));
+        return wrong(format!("an order has at most {} fields", MOST_KEYS - 1));
     }
     let mut keys = Vec::new();
     for key in &order {
@@ -318,10 +320,7 @@ fn plan(request: &SearchRequest) -> Result<Gather, SearchError> {
     })
 }
 
-fn aggregations(
-    request: &SearchRequest,
-    found: &Found,
-) -> Result<Map<String, Value>, SearchError> {
+fn aggregations(request: &SearchRequest, found: &Found) -> Result<Map<String, Value>, SearchError> {
     let mut aggregations = Map::new();
     if let Some(asked) = &request.histogram {
         let histogram = counts::histogram(asked, &found.bars)?;

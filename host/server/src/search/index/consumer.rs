@@ -69,6 +69,22 @@ impl IndexConsumer {
         }
     }
 
+    /// Deletes the folder, so that the next `open` begins anew.
+    ///
+    /// # Errors
+    /// If somebody else writes there, or it cannot be deleted.
+    pub(crate) fn remove(&mut self) -> Result<(), ConsumerError> {
+        self.writing = None;
+        // Opened first, if it can be: its lock tells whether somebody else writes there.
+        if let Ok(opened) = folder::open(&self.folder) {
+            let writer = opened
+                .index
+                .writer_with_num_threads::<TantivyDocument>(1, 15_000_000);
+            drop(writer.map_err(|error| self.failed(&error))?);
+        }
+        folder::remove(&self.folder).map_err(|error| self.failed(&error.into()))
+    }
+
     fn failed(&self, error: &TantivyError) -> ConsumerError {
         ConsumerError::Files(match error {
             TantivyError::LockFailure(..) => format!(

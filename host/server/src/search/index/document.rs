@@ -6,8 +6,8 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use tantivy::schema::document::{Document, ReferenceValue, ReferenceValueLeaf, Value};
 use tantivy::schema::TantivyDocument;
+use tantivy::schema::document::{Document, ReferenceValue, ReferenceValueLeaf, Value};
 
 /// A record, parsed.
 #[derive(Debug)]
@@ -296,4 +296,3 @@ impl Drop for Room {
         self.queue.changed.notify_all();
     }
 }
-

@@ -53,7 +53,13 @@ impl Collector for Gather {
         let tallies = self.top.iter().map(|column| Tally::new(column, reader));
         Ok(Gathering {
             total: 0,
-            first: First::new(&self.order, self.most, self.after.as_deref(), segment, reader)?,
+            first: First::new(
+                &self.order,
+                self.most,
+                self.after.as_deref(),
+                segment,
+                reader,
+            )?,
             times: times.map(|asked| Times::new(asked, reader)).transpose()?,
             tallies: tallies.collect::<tantivy::Result<_>>()?,
         })

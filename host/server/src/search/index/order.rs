@@ -259,7 +259,11 @@ impl First {
 
     /// What was found, with its values.
     pub(super) fn harvest(self) -> std::io::Result<Vec<Placed>> {
-        let documents: Vec<_> = self.found.into_iter().map(|(_, document)| document).collect();
+        let documents: Vec<_> = self
+            .found
+            .into_iter()
+            .map(|(_, document)| document)
+            .collect();
         let mut placed: Vec<_> = documents
             .iter()
             .map(|document| Placed {

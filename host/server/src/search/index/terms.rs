@@ -96,8 +96,8 @@ impl Weight for MatchingTerms {
             if !std::str::from_utf8(term).is_ok_and(|term| (self.matches)(term)) {
                 continue;
             }
-            let mut postings = inverted
-                .read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
+            let mut postings =
+                inverted.read_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
             let mut document = postings.doc();
             while document != TERMINATED {
                 documents.insert(document);
@@ -129,8 +129,7 @@ impl Weight for MatchingTexts {
         }
         let mut documents = BitSet::with_max_value(reader.max_doc());
         if matching.len() > 0 {
-            let matches =
-                |value| u32::try_from(value).is_ok_and(|value| matching.contains(value));
+            let matches = |value| u32::try_from(value).is_ok_and(|value| matching.contains(value));
             for document in 0..reader.max_doc() {
                 if column.term_ords(document).any(matches) {
                     documents.insert(document);

@@ -206,7 +206,8 @@ fn body(dice: &mut Dice) -> Value {
         body["host"] = Value::Null;
     }
     if dice.below(3) == 0 {
-        body["score"] = json!({"base": [1.5, 8.1, -0.25, 10.75][dice.below(4)]});
+        let base = [1.5, 8.1, -0.25, 10.75][dice.below(4)];
+        body["score"] = json!({"base": base});
     }
     if dice.below(5) == 0 {
         body["results"] = json!(long);
@@ -285,7 +286,11 @@ fn query(dice: &mut Dice, depth: usize) -> String {
         0..=2 => dice.of(&CONDITIONS).to_owned(),
         3 => format!("NOT ({})", query(dice, depth - 1)),
         4 => format!("({} OR {})", query(dice, depth - 1), query(dice, depth - 1)),
-        _ => format!("({} AND {})", query(dice, depth - 1), query(dice, depth - 1)),
+        _ => format!(
+            "({} AND {})",
+            query(dice, depth - 1),
+            query(dice, depth - 1)
+        ),
     }
 }
 
@@ -353,7 +358,10 @@ async fn the_index_answers_as_the_documents_do_one_by_one() {
     let first = &bench.records[0];
     queries.push(format!("_id:{}", first.0));
     queries.push(format!("stellar_uuid:{}", first.0.to_uppercase()));
-    queries.push(format!("stellar_uuid:{}", first.2["stellar_uuid"].as_str().unwrap()));
+    queries.push(format!(
+        "stellar_uuid:{}",
+        first.2["stellar_uuid"].as_str().unwrap()
+    ));
     queries.push(format!("stellar_uuid:{}1772440877001", first.0));
     queries.push("_exists_:_id".into());
     for _ in 0..500 {
@@ -442,9 +450,7 @@ async fn a_record_counts_once_however_often_it_came() {
 #[tokio::test]
 async fn what_was_not_committed_is_gone_and_the_index_goes_on_behind_its_last_commit() {
     let mut bench = Bench::new(Retention::default());
-    let first = bench
-        .write("acme", &BOTH, vec![record(1, json!({}))])
-        .await;
+    let first = bench.write("acme", &BOTH, vec![record(1, json!({}))]).await;
     bench.follow();
     bench.write("acme", &BOTH, vec![record(2, json!({}))]).await;
     bench.take();
@@ -575,9 +581,7 @@ async fn the_newest_records_stay_within_the_size_of_each_index() {
         let records = vec![pad(2 * block), pad(2 * block + 1)];
         bench.write("acme", &BOTH, records).await;
     }
-    bench
-        .write("acme", &[Listed::Scans], vec![pad(4)])
-        .await;
+    bench.write("acme", &[Listed::Scans], vec![pad(4)]).await;
     bench.follow();
     bench.consumer.rest().unwrap();
     let mut scans = asked("*");
