@@ -17,6 +17,7 @@ mod document;
 mod folder;
 mod gather;
 mod order;
+mod plain;
 mod retention;
 mod schema;
 mod terms;

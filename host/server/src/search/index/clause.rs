@@ -4,6 +4,7 @@
 //! body, and on the fields that stand outside it: `_id` and `stellar_uuid`, `timestamp` and `write_time`.
 
 use super::document::identity;
+use super::plain::Plain;
 use super::schema::{BODY, Fields};
 use super::terms::{MatchingTerms, MatchingTexts};
 use super::tokenizer::LONG;
@@ -157,7 +158,7 @@ impl Clauses<'_> {
     }
 
     fn exists(&self, path: &str) -> Clause {
-        Box::new(ExistsQuery::new(column(path), true))
+        Box::new(Plain(ExistsQuery::new(column(path), true)))
     }
 
     fn path(&self, path: &str) -> Term {
@@ -187,7 +188,7 @@ impl Clauses<'_> {
             [word] => clauses.push(term(self.text_term(path, word))),
             words => {
                 let terms = words.iter().map(|word| self.text_term(path, word));
-                clauses.push(Box::new(PhraseQuery::new(terms.collect())));
+                clauses.push(Box::new(Plain(PhraseQuery::new(terms.collect()))));
             }
         }
         let literal = Literal::read(text, self.now_ms);
@@ -209,7 +210,7 @@ impl Clauses<'_> {
         // The inverted index has whole numbers as such, others as floating-point numbers.
         if number.abs() >= EXACT {
             let limit = || Limit::Included(self.number_term(path, number));
-            return Box::new(RangeQuery::new(limit(), limit()));
+            return Box::new(Plain(RangeQuery::new(limit(), limit())));
         }
         let mut path = self.path(path);
         if number.fract() == 0.0 {
@@ -237,10 +238,10 @@ impl Clauses<'_> {
             path.append_type_and_fast_value(tantivy::DateTime::from_timestamp_millis(ms));
             path
         };
-        Box::new(RangeQuery::new(
+        Box::new(Plain(RangeQuery::new(
             from.map_or(Limit::Unbounded, |ms| Limit::Included(at(ms))),
             to.map_or(Limit::Unbounded, |ms| Limit::Excluded(at(ms))),
-        ))
+        )))
     }
 
     fn range(&self, path: &str, from: &Bound, to: &Bound) -> Clause {
@@ -273,7 +274,7 @@ impl Clauses<'_> {
             return Box::new(EmptyQuery);
         }
         let limit = |limit: Limit<f64>| limit.map(|number| self.number_term(path, number + 0.0));
-        Box::new(RangeQuery::new(limit(from), limit(to)))
+        Box::new(Plain(RangeQuery::new(limit(from), limit(to))))
     }
 }
 
@@ -304,7 +305,7 @@ pub(super) fn between(field: Field, from: Option<i64>, to: Option<i64>) -> Claus
     let to = to.map_or(Limit::Unbounded, |ms| Limit::Excluded(at(ms)));
     match (&from, &to) {
         (Limit::Unbounded, Limit::Unbounded) => Box::new(AllQuery),
-        _ => Box::new(RangeQuery::new(from, to)),
+        _ => Box::new(Plain(RangeQuery::new(from, to))),
     }
 }
 

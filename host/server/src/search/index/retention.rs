@@ -5,6 +5,7 @@
 
 use super::folder::{Note, Opened};
 use super::gather::Sizes;
+use super::plain::Plain;
 use super::schema::{Fields, LINE_BITS};
 use crate::config::search::{Keep, Retention};
 use connector_runtime::interflow::Index as Listed;
@@ -57,12 +58,12 @@ fn listed(fields: &Fields, index: Listed) -> Box<dyn Query> {
 /// None if nothing is less.
 fn at_least(field: Field, least: u64) -> Option<Box<dyn Query>> {
     let bound = Bound::Included(Term::from_field_u64(field, least));
-    (least > 0).then(|| Box::new(RangeQuery::new(bound, Bound::Unbounded)) as Box<dyn Query>)
+    (least > 0).then(|| Box::new(Plain(RangeQuery::new(bound, Bound::Unbounded))) as Box<dyn Query>)
 }
 
 fn below(field: Field, end: u64) -> Box<dyn Query> {
     let bound = Bound::Excluded(Term::from_field_u64(field, end));
-    Box::new(RangeQuery::new(Bound::Unbounded, bound))
+    Box::new(Plain(RangeQuery::new(Bound::Unbounded, bound)))
 }
 
 /// What has to go.
