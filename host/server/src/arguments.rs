@@ -17,6 +17,9 @@ pub(crate) use catalogue::{
 pub(crate) use forwarders::ForwardersCommand;
 pub(crate) use search::{DefaultOperator, Search, Size, TimeField};
 
+#[cfg(feature = "search")]
+pub(crate) use catalogue::IndexCommand;
+
 use crate::figures;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use connector_runtime::interflow::Index;
@@ -201,6 +204,10 @@ pub(crate) enum Command {
     /// Where records are sent on to
     #[command(subcommand)]
     Forwarders(ForwardersCommand),
+    /// The search index
+    #[cfg(feature = "search")]
+    #[command(subcommand)]
+    Index(IndexCommand),
 }
 
 impl Command {

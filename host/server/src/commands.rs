@@ -12,6 +12,8 @@ pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod filters;
 pub(crate) mod forwarders;
+#[cfg(feature = "search")]
+pub(crate) mod index;
 pub(crate) mod plugins;
 pub(crate) mod profiles;
 mod question;

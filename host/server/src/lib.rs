@@ -168,6 +168,8 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Doctor => commands::doctor::run(global).await,
         Command::Consumers(command) => commands::consumers::run(global, command).await,
         Command::Forwarders(command) => commands::forwarders::run(global, command).await,
+        #[cfg(feature = "search")]
+        Command::Index(command) => commands::index::run(global, command, screen),
         Command::Completions { shell } => commands::completions::run(*shell),
         Command::Search(search) => commands::search::run(global, search, screen).await,
         Command::Assets(command) => commands::assets::run(global, command, screen).await,

@@ -4,6 +4,8 @@
 //! For tests on a current-thread runtime. Nothing of it is reachable from the command line.
 
 pub mod forwarding;
+#[cfg(feature = "search")]
+pub mod searching;
 
 use crate::arguments::Global;
 use crate::connectors::Catalogue;
