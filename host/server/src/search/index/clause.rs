@@ -310,7 +310,6 @@ pub(super) fn between(field: Field, from: Option<i64>, to: Option<i64>) -> Claus
 }
 
 /// The first moment of a range and the first one behind it. None if a bound that is not open is no time.
-#[expect(clippy::type_complexity, reason = "two ends that may be missing")]
 fn limits(
     from: &Bound,
     to: &Bound,

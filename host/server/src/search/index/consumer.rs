@@ -269,7 +269,7 @@ impl Consumer for IndexConsumer {
     fn rest(&mut self) -> Result<Option<Duration>, ConsumerError> {
         let now_ms = self.clock.now_ms();
         let due = now_ms >= self.next_retention_ms;
-        let retention = self.retention.clone();
+        let retention = self.retention;
         let writing = self.writing()?;
         if due {
             let mut expire = || {
