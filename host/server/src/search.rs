@@ -14,9 +14,10 @@ pub(crate) mod analysis;
 pub(crate) mod answer;
 pub(crate) mod documents;
 pub(crate) mod error;
-pub(crate) mod journal;
 #[cfg(feature = "search")]
 pub(crate) mod index;
+#[cfg(test)]
+pub(crate) mod journal;
 pub(crate) mod literal;
 pub(crate) mod lucene;
 pub(crate) mod matching;
