@@ -121,6 +121,9 @@ impl Config {
         if let Some(section) = top.section("search", &mut mistakes) {
             config.search = Search::check(&section, &mut mistakes);
         }
+        if let Err(message) = config.journal.check_others(&config.search.days()) {
+            mistakes.push(top.mistake("journal.retention_days", message));
+        }
         if mistakes.is_empty() {
             Ok(config)
         } else {

@@ -336,6 +336,11 @@ impl Host {
         &self.config.journal
     }
 
+    /// Whether there is a search index, and how long it keeps records.
+    pub(crate) fn search(&self) -> &crate::config::Search {
+        &self.config.search
+    }
+
     /// Deletes what a journal no longer keeps. What cannot be deleted now is deleted the next time.
     pub(crate) async fn trim(&self, journal: &Journal) {
         match journal.trim(self.clock.now_ms()).await {

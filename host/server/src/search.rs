@@ -16,6 +16,7 @@ pub(crate) mod documents;
 pub(crate) mod error;
 #[cfg(feature = "search")]
 pub(crate) mod index;
+#[cfg(test)]
 pub(crate) mod journal;
 pub(crate) mod literal;
 pub(crate) mod lucene;

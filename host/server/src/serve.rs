@@ -32,7 +32,6 @@ use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::plugins::SharedDirectory;
 use crate::schedule::{HostRunner, Schedule};
-use crate::search::journal::JournalSearch;
 use crate::search::searcher::Searcher;
 use crate::service::Service;
 use connector_runtime::runs::Stop;
@@ -83,9 +82,8 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
     forwarders::tidy(host.data_directory(), host.forwarders());
     let registrations = consumers::configured(&host, &stop)?;
     let registry = Registry::start(catalogue.journal(), registrations, &clock, &stop).await?;
-    // Without an index the journal itself is read.
     let searcher = Searcher::default()
-        .with_records(Arc::new(JournalSearch::new(Arc::clone(&catalogue))))
+        .with_index(host.data_directory(), host.search())
         .with_assets(Arc::new(AssetStore::new(host.data_directory())));
     let service = Service::new(
         Arc::clone(&host),

@@ -8,26 +8,41 @@
 mod output;
 
 use crate::answer::Answer;
+use crate::api::consumers::ConsumerList;
 use crate::api::data::tenant_id;
 use crate::arguments::{DefaultOperator, Global, Search, Size, TimeField};
 use crate::client::Client;
 use crate::connectors::Catalogue;
+#[cfg(feature = "search")]
+use crate::consumers;
 use crate::failure::Failure;
-use crate::host;
 use crate::search::answer::SearchAnswer;
-use crate::search::journal::JournalSearch;
+#[cfg(feature = "search")]
+use crate::search::index::IndexConsumer;
 use crate::search::lucene;
 use crate::search::parameters::Parameters;
 use crate::search::request::{MOST_HITS, Scope};
 use crate::search::searcher::Searcher;
+use crate::{config, figures, host};
+use axum::http::Method;
 use connector_runtime::Clock;
 use connector_runtime::interflow::Index;
 use connector_runtime::journal::JournalError;
 use indicatif::MultiProgress;
 use output::Output;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+/// The consumer that keeps the assets.
+const ASSETS: &str = "assets";
+/// The consumer that makes the index.
+const INDEX: &str = "index";
+/// How long a consumer of a process that serves is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at it.
+const PAUSE: Duration = Duration::from_millis(50);
 /// Hits on one page of all.
 const PAGE: usize = 1_000;
 
@@ -45,7 +60,14 @@ pub(crate) async fn run(
     let index = search.index.into();
     check(&parameters, index, now_ms)?;
     let source = match Client::find(global)? {
-        Some(client) => Source::There(client),
+        Some(client) => {
+            let consumer = match index {
+                Index::Assets => ASSETS,
+                Index::Syslog | Index::Scans => INDEX,
+            };
+            await_consumer(&client, &host::data_directory(global)?, consumer).await?;
+            Source::There(client)
+        }
         None => here(global, index, &parameters, screen).await?,
     };
     let format = match (global.json, search.csv) {
@@ -178,6 +200,50 @@ fn parameters(search: &Search, now_ms: i64) -> Parameters {
     }
 }
 
+/// Waits, within bounds, until a consumer of the process that serves has everything that the journal has now.
+async fn await_consumer(client: &Client, data: &Path, name: &str) -> Result<(), Failure> {
+    let end = Catalogue::read(data)?.journal().last_offset()?;
+    let clock = Clock::system();
+    loop {
+        let list: ConsumerList = client
+            .ask(Method::GET, &["consumers"], &serde_json::Value::Null)
+            .await?;
+        let found = list.consumers.iter().find(|consumer| consumer.name == name);
+        let Some(consumer) = found.filter(|consumer| consumer.offset < end) else {
+            return Ok(());
+        };
+        if consumer.failure.is_some() || clock.elapsed() >= PATIENCE {
+            tracing::warn!(
+                "{} of the journal are not in the answer: consumer {name} is behind, and `connector-host consumers list` says why",
+                figures::counted(end - consumer.offset, "block")
+            );
+            return Ok(());
+        }
+        clock.sleep(PAUSE).await;
+    }
+}
+
+/// Lets the index take everything that the journal has.
+#[cfg(feature = "search")]
+fn bring_up_to_date(
+    data: &Path,
+    configured: &config::Search,
+    screen: &MultiProgress,
+) -> Result<(), Failure> {
+    if configured.enabled {
+        let catalogue = Catalogue::open(data)?;
+        let mut consumer = IndexConsumer::new(data, configured.retention, &Clock::system());
+        consumers::catch_up(catalogue.journal(), &mut consumer, screen)?;
+    }
+    Ok(())
+}
+
+/// There is none in this build.
+#[cfg(not(feature = "search"))]
+fn bring_up_to_date(_: &Path, _: &config::Search, _: &MultiProgress) -> Result<(), Failure> {
+    Ok(())
+}
+
 /// Every mistake, before anything is opened or asked.
 fn check(parameters: &Parameters, index: Index, now_ms: i64) -> Result<(), Failure> {
     let checked = parameters.check(index, Scope::default(), now_ms);
@@ -219,20 +285,21 @@ async fn here(
     parameters: &Parameters,
     screen: &MultiProgress,
 ) -> Result<Source, Failure> {
-    let catalogue = Arc::new(Catalogue::read(&host::data_directory(global)?)?);
-    let tenant = match parameters.tenant.as_deref() {
-        None => None,
-        Some(asked) => Some(tenant_id(&catalogue, asked)?),
-    };
+    let data = host::data_directory(global)?;
     let searcher = match index {
         Index::Assets => {
             let assets = super::assets::up_to_date(global, screen).await?;
             Searcher::default().with_assets(Arc::new(assets))
         }
-        // Without an index the journal itself is read.
         Index::Syslog | Index::Scans => {
-            Searcher::default().with_records(Arc::new(JournalSearch::new(catalogue)))
+            let configured = host::configuration(global)?.search;
+            bring_up_to_date(&data, &configured, screen)?;
+            Searcher::default().with_index(&data, &configured)
         }
+    };
+    let tenant = match parameters.tenant.as_deref() {
+        None => None,
+        Some(asked) => Some(tenant_id(&Catalogue::read(&data)?, asked)?),
     };
     Ok(Source::Here(searcher, Scope { tenant }))
 }

@@ -2,6 +2,7 @@
 
 use crate::document::Section;
 use crate::failure::Mistake;
+use connector_runtime::journal::WhenBehind;
 
 /// Longer than anybody keeps records.
 const MOST_DAYS: u64 = 36_500;
@@ -15,6 +16,8 @@ pub(crate) struct Search {
     pub(crate) enabled: bool,
     /// How long.
     pub(crate) retention: Retention,
+    /// What happens when the journal is full because the index is behind.
+    pub(crate) when_behind: WhenBehind,
 }
 
 /// How long the indices keep records.
@@ -47,18 +50,30 @@ impl Default for Search {
         Self {
             enabled: true,
             retention: Retention::default(),
+            when_behind: WhenBehind::Wait,
         }
     }
 }
 
 impl Search {
     pub(super) fn check(section: &Section<'_>, mistakes: &mut Vec<Mistake>) -> Self {
-        section.refuse_unknown(&["enabled", "syslog", "scans"], mistakes);
+        section.refuse_unknown(&["enabled", "when_behind", "syslog", "scans"], mistakes);
         let mut search = Self::default();
         if let Some(value) = section.table.get("enabled") {
             match value.as_bool() {
                 Some(enabled) => search.enabled = enabled,
                 None => mistakes.push(section.mistake("enabled", "must be true or false")),
+            }
+        }
+        if let Some(word) = section.text("when_behind", mistakes) {
+            match WhenBehind::ALL
+                .into_iter()
+                .find(|known| known.as_str() == word)
+            {
+                Some(when_behind) => search.when_behind = when_behind,
+                None => {
+                    mistakes.push(section.mistake("when_behind", "must be \"wait\" or \"skip\""))
+                }
             }
         }
         let retention = &mut search.retention;
@@ -77,5 +92,17 @@ impl Search {
             }
         }
         search
+    }
+
+    /// The keys that say how long records are kept, with their days; none if nothing is indexed.
+    pub(super) fn days(&self) -> Vec<(&'static str, u64)> {
+        let Retention { syslog, scans } = self.retention;
+        match self.enabled {
+            true => vec![
+                ("search.syslog.retention_days", syslog.days),
+                ("search.scans.retention_days", scans.days),
+            ],
+            false => Vec::new(),
+        }
     }
 }

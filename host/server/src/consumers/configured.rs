@@ -5,6 +5,8 @@ use crate::assets::AssetConsumer;
 use crate::failure::Failure;
 use crate::forwarders::{self, Surroundings};
 use crate::host::Host;
+#[cfg(feature = "search")]
+use crate::search::index::IndexConsumer;
 use connector_runtime::journal::{Start, WhenBehind};
 use connector_runtime::runs::Stop;
 use tokio::runtime::Handle;
@@ -27,6 +29,16 @@ pub(crate) fn configured(host: &Host, stop: &Stop) -> Result<Vec<Registration>, 
         // What assets have lost, no later record tells again.
         when_behind: WhenBehind::Wait,
     }];
+    #[cfg(feature = "search")]
+    if host.search().enabled {
+        let search = host.search();
+        let (data, clock) = (host.data_directory(), host.clock());
+        registrations.push(Registration {
+            consumer: Box::new(IndexConsumer::new(data, search.retention, clock)),
+            start: Start::Oldest,
+            when_behind: search.when_behind,
+        });
+    }
     registrations.extend(forwarders::registrations(host.forwarders(), &surroundings)?);
     Ok(registrations)
 }

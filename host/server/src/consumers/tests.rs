@@ -353,7 +353,7 @@ async fn catching_up_gives_everything_once_and_says_how_far_it_is() {
         bench.commit(0, &[Index::Syslog]).await;
     }
     let mut told = Vec::new();
-    let mut catch_up = |told: &mut Vec<_>| {
+    let catch_up = |told: &mut Vec<_>| {
         let tell = |done, all| told.push((done, all));
         follower::catch_up(&bench.journal, &mut watched.consumer(), 0, tell).unwrap()
     };

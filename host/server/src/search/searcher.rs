@@ -3,10 +3,14 @@
 use super::answer::SearchAnswer;
 use super::documents;
 use super::error::SearchError;
+#[cfg(feature = "search")]
+use super::index::SearchIndex;
 use super::parameters::Search;
 use super::request::{Histogram, SearchRequest, SortKey, TimeAxis};
 use crate::assets::AssetStore;
+use crate::config;
 use connector_runtime::interflow::Index;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Columns that a histogram has room for whose width was left to us.
@@ -45,6 +49,17 @@ impl Searcher {
     #[must_use]
     pub(crate) fn with_assets(mut self, assets: Arc<dyn Searches>) -> Self {
         self.assets = Some(assets);
+        self
+    }
+
+    /// The same, with the index of a data directory if it is to have one.
+    #[must_use]
+    pub(crate) fn with_index(self, data: &Path, configured: &config::Search) -> Self {
+        #[cfg(feature = "search")]
+        if configured.enabled {
+            return self.with_records(Arc::new(SearchIndex::new(data, configured.retention)));
+        }
+        let _ = (data, configured);
         self
     }
 
@@ -106,6 +121,13 @@ fn round_width(span_ms: u64) -> u64 {
     let widest = 31_536_000_000;
     let mut fitting = widths.filter(|width| span_ms / width < ROOM);
     fitting.next().unwrap_or(widest)
+}
+
+#[cfg(feature = "search")]
+impl Searches for SearchIndex {
+    fn search(&self, request: &SearchRequest, now_ms: i64) -> Result<SearchAnswer, SearchError> {
+        self.search(request, u64::try_from(now_ms).unwrap_or(0))
+    }
 }
 
 impl Searches for AssetStore {
