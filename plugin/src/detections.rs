@@ -173,6 +173,10 @@ pub(crate) fn write_record(
     if let Some(status) = text(fields.status) {
         write_text(out, "status", status.trim());
     }
+    // As the notes on the host call it.
+    if text(fields.unique).is_none_or(|unique| unique.trim() != detection.identity) {
+        write_text(out, "finding_id", &detection.identity);
+    }
     for (key, value) in [("qds", fields.qds), ("epss", fields.epss)] {
         if let Some(number) = text(value).as_deref().and_then(number) {
             write_value(out, key, &number);

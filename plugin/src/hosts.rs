@@ -16,11 +16,14 @@ use crate::view::{Element, View};
 /// Where the vendor object stands in a record.
 pub(crate) const LABEL: &str = "qualys_cloud_platform";
 
+/// Names of tags beside the vendor object, which has them all.
+const MOST_TAGS: usize = 1_000;
+
 /// A host, ready to be put into records.
 #[derive(Debug, Default)]
 pub(crate) struct HostRecord {
     pub(crate) id: u64,
-    /// `"srcip":...,"host":{...},"cloud":{...}`, without braces around.
+    /// `"srcip":...,"host":{...},"cloud":{...},"asset":{...}`, without braces around.
     pub(crate) common: String,
     /// The members of the vendor object, as delivered.
     pub(crate) vendor: String,
@@ -202,6 +205,42 @@ fn write_common(view: View<'_>, root: Element, id: u64, out: &mut String) {
         }
         out.push('}');
     }
+    write_asset(view, root, out);
+}
+
+/// What says which machine the host is, in words that the surrounding host knows: `id` is what the agent or an authenticated
+/// scan has left on it, `network` keeps equal addresses apart, `tracking` is what the vendor recognises the host by.
+fn write_asset(view: View<'_>, root: Element, out: &mut String) {
+    let field = |name: &[u8]| {
+        view.child(root, name)
+            .and_then(|element| view.text(element))
+    };
+    let id = field(b"QG_HOSTID").map(|text| text.trim().to_lowercase());
+    let network = field(b"NETWORK_ID").map(|text| text.trim().to_owned());
+    let tracking = field(b"TRACKING_METHOD").map(|text| text.trim().to_lowercase());
+    let mut tags = Vec::new();
+    for tag in view.descendants(b"TAG") {
+        let name = view
+            .child(tag, b"NAME")
+            .and_then(|element| view.text(element));
+        let Some(name) = name.map(|text| text.trim().to_owned()) else {
+            continue;
+        };
+        if !tags.contains(&name) && tags.len() < MOST_TAGS {
+            tags.push(name);
+        }
+    }
+    if id.is_none() && network.is_none() && tracking.is_none() && tags.is_empty() {
+        return;
+    }
+    write_value(out, "asset", "{");
+    for (key, text) in [("id", id), ("network", network), ("tracking", tracking)] {
+        if let Some(text) = text {
+            write_text(out, key, &text);
+        }
+    }
+    write_array(out, "tags", &tags);
+    out.push('}');
 }
 
 /// Hardware addresses, which only cloud metadata have, in the form `00-00-5E-00-53-23`.

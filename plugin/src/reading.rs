@@ -100,7 +100,8 @@ impl<B: Body> Session<B> {
             set_aside_fault(batch, walk, &host.record.id.to_string(), fault);
             self.memory
                 .pause(environment, host.record.id, &mut host.memory);
-            saw(batch, &mut host, false);
+            // What it has besides is not known: nobody may take this for all of it.
+            saw(batch, &mut host, true);
             page.ignoring = true;
         }
         if !page.ignoring {

@@ -24,6 +24,8 @@ mod grants;
 mod health;
 mod quota;
 mod recollection;
+mod retention;
+mod room;
 mod runs;
 mod schema;
 mod space;
@@ -42,6 +44,8 @@ pub use error::JournalError;
 pub use grants::AcceptedGrant;
 pub use health::{Depth, Examination, Ownership, examine, free_bytes, owner};
 pub use recollection::Recollection;
+pub use retention::{Retention, SkipRow, Trimmed};
+pub use room::Shortage;
 pub use runs::RunRow;
 pub use schema::migrations;
 pub use space::Size;
@@ -52,10 +56,10 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use rusqlite_migration::M;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Mutex, oneshot, watch};
 
 use files::{Lock, Readers};
-use space::Floor;
+use space::{Bounds, Floor};
 use writer::Writer;
 
 /// The file in the data directory.
@@ -76,6 +80,9 @@ struct Inner {
     /// Tells of the newest block that this handle has written.
     newest: watch::Sender<u64>,
     floor: Arc<Floor>,
+    bounds: Bounds,
+    /// Held by whoever frees space: two at once would only do the same twice.
+    trimming: Mutex<()>,
     _lock: Option<Lock>,
 }
 
@@ -101,6 +108,8 @@ impl Journal {
                 readers: Readers::new(path),
                 newest: watch::Sender::new(0),
                 floor: Arc::new(Floor::new(dir)),
+                bounds: Bounds::default(),
+                trimming: Mutex::default(),
                 _lock: Some(lock),
             }),
         })
@@ -126,6 +135,8 @@ impl Journal {
                 readers,
                 newest: watch::Sender::new(0),
                 floor: Arc::new(Floor::new(dir)),
+                bounds: Bounds::default(),
+                trimming: Mutex::default(),
                 _lock: None,
             }),
         })

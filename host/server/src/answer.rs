@@ -27,7 +27,7 @@ struct ErrorDocument<'a> {
 #[derive(Serialize)]
 struct ErrorBody<'a> {
     /// Searchable: `usage`, `configuration`, `plugin-refused`, `plugin-fault`, `held-back`, `set-aside`, `suspended`, `not-owner`, `journal`, `engine`, `network`, `run`,
-    /// `interrupted`, `output`, `threads`, `not-found`, `conflict`, `secret`, `inactive`, `busy`, `serving`, `backup`.
+    /// `interrupted`, `output`, `threads`, `not-found`, `conflict`, `secret`, `inactive`, `busy`, `serving`, `backup`, `search`, `unavailable`.
     code: &'a str,
     /// The exit code.
     exit: u8,

@@ -9,8 +9,10 @@
 //! every list has `total`, pages and an order. The OpenAPI document is made from the handlers themselves.
 
 pub(crate) mod alerts;
+pub(crate) mod assets;
 pub(crate) mod connectors;
 pub(crate) mod consumers;
+pub(crate) mod data;
 pub(crate) mod extract;
 pub(crate) mod filters;
 pub(crate) mod metrics;
@@ -111,11 +113,15 @@ fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(runs::get))
         .routes(routes!(runs::status))
         .routes(routes!(alerts::list))
+        .routes(routes!(assets::list))
+        .routes(routes!(assets::get))
         .routes(routes!(consumers::list))
         .merge(session::routes())
         .merge(users::routes())
         .merge(tokens::routes());
-    OpenApiRouter::new().nest(ROOT, own)
+    OpenApiRouter::new()
+        .nest(ROOT, own)
+        .nest(data::ROOT, data::routes())
 }
 
 /// The OpenAPI document.

@@ -3,15 +3,22 @@
 //! Global flags may stand before or after the command. A mistake ends with exit code 2 and the parser's own sentence.
 
 mod access;
+mod assets;
 mod catalogue;
 mod forwarders;
+mod search;
 
 pub(crate) use access::{AddUser, EditUser, PasswordSource, TokensCommand, UsersCommand};
+pub(crate) use assets::{AssetsCommand, ListAssets};
 pub(crate) use catalogue::{
     AlertsCommand, ConnectorsCommand, ConsumersCommand, DevicesCommand, Edit, FiltersCommand,
     ProfilesCommand, Recollect, RunNamed, RunsCommand, SecretsCommand, TenantsCommand, TryFilter,
 };
 pub(crate) use forwarders::ForwardersCommand;
+pub(crate) use search::{DefaultOperator, Search, Size, TimeField};
+
+#[cfg(feature = "search")]
+pub(crate) use catalogue::IndexCommand;
 
 use crate::figures;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -116,8 +123,10 @@ pub(crate) enum Command {
         after_help = "Examples:\n  connector-host collect scanner.toml\n  connector-host collect scanner.toml --full --max-wait 1h"
     )]
     Collect(Collect),
-    /// Write the records of one index to standard output, one JSON object a line
-    #[command(after_help = "Example:\n  connector-host export --index scans")]
+    /// Write the records of one index, or all assets, to standard output, one JSON object a line
+    #[command(
+        after_help = "Examples:\n  connector-host export --index scans\n  connector-host export --index assets"
+    )]
     Export {
         /// The index
         #[arg(long)]
@@ -184,9 +193,21 @@ pub(crate) enum Command {
     /// Who takes the records to other places, and how far each has come
     #[command(subcommand)]
     Consumers(ConsumersCommand),
+    /// Machines: what is known of each, and what is open on it
+    #[command(subcommand)]
+    Assets(AssetsCommand),
+    /// Search what was collected, and count it
+    #[command(
+        after_help = "Examples:\n  connector-host search --index scans 'event.severity:5 AND NOT vulnerability.status:Fixed' --last 24h\n  connector-host search --index syslog 'msg_class:acme_findings' --size 0 --histogram 1h --top vulnerability.status\n  connector-host search --index assets 'open_detections.critical:>0' --size all --csv"
+    )]
+    Search(Box<Search>),
     /// Where records are sent on to
     #[command(subcommand)]
     Forwarders(ForwardersCommand),
+    /// The search index
+    #[cfg(feature = "search")]
+    #[command(subcommand)]
+    Index(IndexCommand),
 }
 
 impl Command {
@@ -305,6 +326,8 @@ pub(crate) enum ExportIndex {
     Syslog,
     /// What scanners found
     Scans,
+    /// Machines, in the order in which they were first heard of
+    Assets,
 }
 
 impl From<ExportIndex> for Index {
@@ -312,6 +335,7 @@ impl From<ExportIndex> for Index {
         match index {
             ExportIndex::Syslog => Self::Syslog,
             ExportIndex::Scans => Self::Scans,
+            ExportIndex::Assets => Self::Assets,
         }
     }
 }
@@ -452,13 +476,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_indices_of_this_version_can_be_exported() {
-        assert!(read("connector-host export --index scans").is_ok());
-        let refused = read("connector-host export --index assets").unwrap_err();
+    fn only_the_indices_that_there_are_can_be_exported() {
+        for index in ["syslog", "scans", "assets"] {
+            assert!(read(&format!("connector-host export --index {index}")).is_ok());
+        }
+        let refused = read("connector-host export --index metrics").unwrap_err();
         assert!(!refused.is_help());
         let sentence = refused.sentence();
         assert!(
-            sentence.contains("assets") && sentence.contains("syslog"),
+            sentence.contains("metrics") && sentence.contains("syslog"),
             "{sentence}"
         );
         assert!(read("connector-host export").is_err());

@@ -5,9 +5,11 @@ use crate::arguments::Global;
 use crate::failure::Failure;
 use crate::host;
 use crate::keeper::Changed;
+use crate::search::answer::SearchAnswer;
 use crate::serve::SOCKET;
 use axum::body::{Body, Bytes};
 use axum::http::{Method, Request, header};
+use connector_runtime::interflow::Index;
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -61,11 +63,23 @@ impl Client {
         } else {
             text.as_str()
         };
-        serde_json::from_str(text).map_err(|error| {
-            Failure::Serving(format!(
-                "the process that serves gave an answer that cannot be read ({error}); is it another version?"
-            ))
-        })
+        read(text)
+    }
+
+    /// Searches an index, with the parameters of a query string.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub(crate) async fn search(
+        &self,
+        index: Index,
+        parameters: &[(&str, String)],
+    ) -> Result<SearchAnswer, Failure> {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(parameters);
+        let path = format!("{}/{index}/_search?{}", api::data::ROOT, query.finish());
+        let text = self.send_to(Method::GET, path, &()).await?;
+        read(&text)
     }
 
     async fn send(
@@ -74,12 +88,6 @@ impl Client {
         segments: &[&str],
         body: &impl Serialize,
     ) -> Result<String, Failure> {
-        let gone = |error: &dyn std::fmt::Display| {
-            Failure::Serving(format!(
-                "the process that serves {} does not answer ({error}); look at its log",
-                self.socket.display()
-            ))
-        };
         let mut path = api::ROOT.to_owned();
         for segment in segments {
             path.push('/');
@@ -90,6 +98,21 @@ impl Client {
                 }),
             );
         }
+        self.send_to(method, path, body).await
+    }
+
+    async fn send_to(
+        &self,
+        method: Method,
+        path: String,
+        body: &impl Serialize,
+    ) -> Result<String, Failure> {
+        let gone = |error: &dyn std::fmt::Display| {
+            Failure::Serving(format!(
+                "the process that serves {} does not answer ({error}); look at its log",
+                self.socket.display()
+            ))
+        };
         // It may hold a secret.
         let body = Zeroizing::new(serde_json::to_vec(body).map_err(|error| gone(&error))?);
         let mut request = Request::builder()
@@ -181,4 +204,12 @@ impl Client {
     pub(crate) async fn delete(&self, segments: &[&str]) -> Result<Option<Changed>, Failure> {
         self.ask(Method::DELETE, segments, &()).await
     }
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
+    serde_json::from_str(text).map_err(|error| {
+        Failure::Serving(format!(
+            "the process that serves gave an answer that cannot be read ({error}); is it another version?"
+        ))
+    })
 }

@@ -1,17 +1,22 @@
 //! The host's configuration, `host.toml`: where plugins lie and whose are taken, what a plugin may spend, what the network
-//! may reach, which device this is and how it runs its connectors, who is told of alerts, and where traces and records go.
+//! may reach, which device this is and how it runs its connectors, how much the journal keeps, who is told of alerts, where
+//! traces and records go, and how long records can be searched.
 //!
 //! Everything has a default, so the file need not exist. An unknown key is a mistake, not a wish; all mistakes are reported
 //! at once. Relative paths start at the file's own directory.
 
 pub(crate) mod alerts;
 mod forwarders;
+mod journal;
 mod network;
 mod schedule;
+pub(crate) mod search;
 pub(crate) mod telemetry;
 
 pub(crate) use alerts::Alerts;
+pub(crate) use journal::JournalOptions;
 pub(crate) use network::Network;
+pub(crate) use search::Search;
 pub(crate) use telemetry::Telemetry;
 
 use crate::document::{self, Section};
@@ -26,7 +31,7 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// What may stand outside every table.
-const TOP: [&str; 10] = [
+const TOP: [&str; 12] = [
     "plugin_directory",
     "plugin_public_key",
     "plugins",
@@ -34,9 +39,11 @@ const TOP: [&str; 10] = [
     "network",
     "device",
     "schedule",
+    "journal",
     "alerts",
     "telemetry",
     "forwarders",
+    "search",
 ];
 
 /// The configuration, checked.
@@ -50,12 +57,16 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// Which device this host is, and how it runs its connectors.
     pub(crate) schedule: ScheduleOptions,
+    /// How much the journal keeps.
+    pub(crate) journal: JournalOptions,
     /// When and whom to tell that something is wrong.
     pub(crate) alerts: Alerts,
     /// Where traces go.
     pub(crate) telemetry: Telemetry,
     /// Where records are sent on to.
     pub(crate) forwarders: Vec<Forwarder>,
+    /// Whether records are indexed, and how long.
+    pub(crate) search: Search,
     everyone: Network,
     connectors: BTreeMap<String, Network>,
 }
@@ -97,6 +108,9 @@ impl Config {
                 config.connectors = network::check_connectors(&connectors, &mut mistakes);
             }
         }
+        if let Some(section) = top.section("journal", &mut mistakes) {
+            config.journal = JournalOptions::check(&section, &mut mistakes);
+        }
         if let Some(section) = top.section("alerts", &mut mistakes) {
             config.alerts = Alerts::check(&section, &mut mistakes);
         }
@@ -104,6 +118,9 @@ impl Config {
             config.telemetry = Telemetry::check(&section, &mut mistakes);
         }
         config.forwarders = forwarders::check(&top, &mut mistakes);
+        if let Some(section) = top.section("search", &mut mistakes) {
+            config.search = Search::check(&section, &mut mistakes);
+        }
         if mistakes.is_empty() {
             Ok(config)
         } else {
@@ -258,7 +275,7 @@ mod tests {
         assert_eq!(mistakes.len(), 4, "{mistakes:?}");
         assert_eq!(
             mistakes[0],
-            "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network, device, schedule, alerts, telemetry, forwarders"
+            "/etc/host/host.toml: plugin: there is no such key; here may stand plugin_directory, plugin_public_key, plugins, limits, network, device, schedule, journal, alerts, telemetry, forwarders, search"
         );
         assert!(mistakes[1].contains("limits.memory: ") && mistakes[1].contains("memory_mib"));
         assert!(mistakes[2].contains("network.proxies: "));
@@ -305,6 +322,30 @@ mod tests {
         assert!(
             mistakes[0].contains("plugins: must be a table"),
             "{mistakes:?}"
+        );
+    }
+
+    #[test]
+    fn the_search_index_has_a_retention_for_each_index() {
+        let config = check("").unwrap();
+        assert!(config.search.enabled);
+        assert_eq!(config.search.retention.scans.days, 30);
+        assert_eq!(config.search.retention.scans.bytes, None);
+        let text =
+            "[search]\nenabled = false\n[search.scans]\nretention_days = 90\nretention_gib = 2\n";
+        let config = check(text).unwrap();
+        assert!(!config.search.enabled);
+        assert_eq!(config.search.retention.scans.days, 90);
+        assert_eq!(config.search.retention.scans.bytes, Some(2 << 30));
+        assert_eq!(config.search.retention.syslog.days, 30);
+        let text = "[search]\nenabled = 1\n[search.assets]\n[search.syslog]\nretention_days = 0\ndays = 1\n";
+        let mistakes = check(text).unwrap_err();
+        assert_eq!(mistakes.len(), 4, "{mistakes:?}");
+        assert!(mistakes[0].contains("search.assets: there is no such key"));
+        assert!(mistakes[1].contains("search.enabled: must be true or false"));
+        assert!(mistakes[2].contains("search.syslog.days: there is no such key"));
+        assert!(
+            mistakes[3].contains("search.syslog.retention_days: must be a whole number from 1")
         );
     }
 

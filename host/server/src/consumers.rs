@@ -16,7 +16,7 @@ mod configured;
 mod follower;
 pub(crate) mod listing;
 mod registry;
-mod state;
+pub(crate) mod state;
 
 #[cfg(test)]
 mod tests;

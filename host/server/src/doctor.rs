@@ -1,7 +1,7 @@
 //! The doctor: how a data directory and all that it needs are, each with a verdict and, where one is needed, a remedy.
 //!
 //! ```text
-//! data directory ─ lock and socket ─ disk ─ journal ─ clock ─ configuration ─ certificates ─ plugins ─ key ─ connectors
+//! data directory ─ lock and socket ─ disk ─ journal ─ clock ─ configuration ─ certificates ─ plugins ─ consumers ─ key ─ connectors
 //! ```
 //!
 //! Promises: nothing is sent; nothing is changed but the store of compiled plugins; what is broken is a finding and never the
@@ -9,6 +9,7 @@
 
 mod catalogue;
 mod certificates;
+mod consumers;
 mod directory;
 mod journal;
 mod plugins;
@@ -34,7 +35,7 @@ pub(crate) enum Verdict {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// `data-directory`, `lock`, `disk`, `journal`, `clock`, `configuration`, `certificates`, `plugins`, `key` or `connectors`.
+    /// `data-directory`, `lock`, `disk`, `journal`, `clock`, `configuration`, `certificates`, `plugins`, `consumers`, `key` or `connectors`.
     pub(crate) check: &'static str,
     pub(crate) verdict: Verdict,
     /// What was found.
@@ -92,14 +93,19 @@ pub(crate) struct Examination {
 /// Only if it cannot be said which directory is meant.
 pub(crate) async fn examine(global: &Global) -> Result<Examination, Failure> {
     let data = host::data_directory(global)?;
-    let mut checks = directory::check(&data);
-    let (found, schema) = journal::check(&data);
+    // A file with mistakes is a finding of its own.
+    let options = host::configuration(global)
+        .map(|config| config.journal)
+        .unwrap_or_default();
+    let mut checks = directory::check(&data, options.disk_floor);
+    let (found, schema) = journal::check(&data, &options);
     checks.extend(found);
     let plugins = plugins::check(global, &data, &mut checks).await;
     checks.extend(certificates::check(global, &data));
     let known_schema = crate::connectors::schema::migrations().len();
     // To read one of another schema would change it, or fail.
     if schema == Some(known_schema) {
+        checks.extend(consumers::check(&data));
         checks.extend(catalogue::check(global, &data, plugins.as_ref()));
     }
     let worst = checks.iter().map(|finding| finding.verdict).max();

@@ -2,9 +2,11 @@
 
 use crate::access::AccessError;
 use crate::api::problem::Problem;
+use crate::assets::AssetError;
 use crate::backup::error::BackupError;
 use crate::connectors::error::CatalogueError;
 use crate::consumers::ConsumerError;
+use crate::search::error::SearchError;
 use connector_runtime::egress::NetworkError;
 use connector_runtime::journal::JournalError;
 use connector_runtime::plugins::{PluginError, Suspension};
@@ -165,6 +167,12 @@ pub(crate) enum Failure {
         /// What happened.
         source: ConsumerError,
     },
+    /// The assets cannot be read.
+    #[error(transparent)]
+    Assets(#[from] AssetError),
+    /// A search was not answered.
+    #[error(transparent)]
+    Search(#[from] SearchError),
 }
 
 impl Failure {
@@ -184,6 +192,7 @@ impl Failure {
             | Self::Access(_)
             | Self::Backup(_)
             | Self::Journal(_) => 2,
+            Self::Search(error) if error.is_of_the_request() => 2,
             Self::Answered(problem) => match problem.code.as_str() {
                 "plugin-fault" | "plugin-refused" | "held-back" | "set-aside" | "run" | "busy"
                 | "interrupted" => 1,
@@ -196,6 +205,8 @@ impl Failure {
             | Self::Run(_)
             | Self::Export { .. }
             | Self::Consumer { .. }
+            | Self::Assets(_)
+            | Self::Search(_)
             | Self::Interrupted { .. }
             | Self::Busy(_)
             | Self::Threads(_) => 1,
@@ -233,6 +244,9 @@ impl Failure {
             Self::Busy(_) => "busy",
             Self::Serving(_) => "serving",
             Self::Consumer { .. } => "consumer",
+            Self::Assets(_) => "assets",
+            Self::Search(error) if error.is_of_the_request() => "usage",
+            Self::Search(_) => "search",
         }
     }
 

@@ -11,7 +11,7 @@
 //! A command opens the journal itself, since not every one needs it, or needs it to write.
 
 use crate::arguments::Global;
-use crate::config::Config;
+use crate::config::{Config, JournalOptions};
 use crate::connectors::schema::migrations;
 use crate::definition::Definition;
 use crate::failure::{Failure, Mistake};
@@ -26,9 +26,12 @@ use connector_runtime::sandbox::{Engine, Gate};
 use connector_runtime::settings::Settings;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a data directory is called under the user's data.
 const NAME: &str = "connector-host";
+/// Between two looks at what the journal need not keep.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(crate) struct Host {
@@ -326,6 +329,32 @@ impl Host {
     /// afterwards.
     pub(crate) fn keep_quota_in(&mut self, journal: &Journal) {
         self.book = QuotaBook::kept_in(Arc::new(journal.clone()));
+    }
+
+    /// How long and how much a journal keeps, and what it leaves of the disk.
+    pub(crate) fn journal_options(&self) -> &JournalOptions {
+        &self.config.journal
+    }
+
+    /// Deletes what a journal no longer keeps. What cannot be deleted now is deleted the next time.
+    pub(crate) async fn trim(&self, journal: &Journal) {
+        match journal.trim(self.clock.now_ms()).await {
+            Ok(trimmed) if trimmed.blocks > 0 => tracing::info!(
+                blocks = trimmed.blocks,
+                records = trimmed.records,
+                "the journal has given up its oldest blocks"
+            ),
+            Ok(_) => {}
+            Err(error) => tracing::warn!("the journal could not be trimmed: {error}"),
+        }
+    }
+
+    /// Trims a journal once a minute, until it is dropped.
+    pub(crate) async fn keep_trimmed(&self, journal: &Journal) {
+        loop {
+            self.trim(journal).await;
+            self.clock.sleep(TRIM_EVERY).await;
+        }
     }
 
     /// The limits of a connector that has none of its own.

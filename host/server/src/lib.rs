@@ -16,6 +16,7 @@ mod alerts;
 mod answer;
 mod api;
 mod arguments;
+mod assets;
 mod backup;
 mod client;
 mod commands;
@@ -150,7 +151,7 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         }
         Command::Test { definition } => commands::test::run(global, definition).await,
         Command::Collect(collect) => commands::collect::run(global, collect, screen).await,
-        Command::Export { index } => commands::export::run(global, *index),
+        Command::Export { index } => commands::export::run(global, *index, screen).await,
         Command::Connectors(command) => commands::connectors::run(global, command, screen).await,
         Command::Filters(command) => commands::filters::run(global, command).await,
         Command::Tenants(command) => commands::tenants::run(global, command).await,
@@ -167,6 +168,10 @@ async fn dispatch(arguments: &Arguments, screen: &MultiProgress) -> Result<Answe
         Command::Doctor => commands::doctor::run(global).await,
         Command::Consumers(command) => commands::consumers::run(global, command).await,
         Command::Forwarders(command) => commands::forwarders::run(global, command).await,
+        #[cfg(feature = "search")]
+        Command::Index(command) => commands::index::run(global, command, screen),
         Command::Completions { shell } => commands::completions::run(*shell),
+        Command::Search(search) => commands::search::run(global, search, screen).await,
+        Command::Assets(command) => commands::assets::run(global, command, screen).await,
     }
 }

@@ -42,6 +42,12 @@ pub(crate) struct Gauges {
     pub(crate) journal_size: u64,
     /// Bytes of it that hold something.
     pub(crate) journal_used: u64,
+    /// Bytes of it that may hold something.
+    pub(crate) journal_limit: u64,
+    /// When its oldest block was written, in milliseconds since 1970.
+    pub(crate) journal_oldest_ms: Option<u64>,
+    /// Records that each consumer has lost.
+    pub(crate) skipped: BTreeMap<String, u64>,
     /// Every connector that there is.
     pub(crate) connectors: Vec<Watched>,
     /// Open alerts, by kind.

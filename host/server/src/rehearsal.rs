@@ -4,6 +4,8 @@
 //! For tests on a current-thread runtime. Nothing of it is reachable from the command line.
 
 pub mod forwarding;
+#[cfg(feature = "search")]
+pub mod searching;
 
 use crate::arguments::Global;
 use crate::connectors::Catalogue;
@@ -79,6 +81,7 @@ impl Rehearsal {
         };
         let mut host = Host::rehearsing(&global, clock.clone(), upstream)?;
         let catalogue = Catalogue::open(data)?.with_clock(clock.clone());
+        host.journal_options().bind(catalogue.journal());
         host.keep_quota_in(catalogue.journal());
         let (host, catalogue) = (Arc::new(host), Arc::new(catalogue));
         let plugins = SharedDirectory::open(&host, catalogue.journal()).await?;

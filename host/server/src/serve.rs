@@ -23,6 +23,7 @@ use crate::answer::Answer;
 use crate::api::metrics::Readable;
 use crate::api::{self, ApiState};
 use crate::arguments::{Global, Serve};
+use crate::assets::AssetStore;
 use crate::connectors::Catalogue;
 use crate::consumers::{self, Registry};
 use crate::failure::Failure;
@@ -31,6 +32,8 @@ use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::plugins::SharedDirectory;
 use crate::schedule::{HostRunner, Schedule};
+use crate::search::journal::JournalSearch;
+use crate::search::searcher::Searcher;
 use crate::service::Service;
 use connector_runtime::runs::Stop;
 use std::io::Write as _;
@@ -50,6 +53,7 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
     let listening = Listening::check(serve)?;
     let mut host = Host::assemble(global)?;
     let catalogue = Arc::new(Catalogue::open(host.data_directory())?);
+    host.journal_options().bind(catalogue.journal());
     host.keep_quota_in(catalogue.journal());
     let host = Arc::new(host);
     let clock = host.clock().clone();
@@ -79,13 +83,21 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
     forwarders::tidy(host.data_directory(), host.forwarders());
     let registrations = consumers::configured(&host, &stop)?;
     let registry = Registry::start(catalogue.journal(), registrations, &clock, &stop).await?;
+    // Without an index the journal itself is read.
+    let searcher = Searcher::default()
+        .with_records(Arc::new(JournalSearch::new(Arc::clone(&catalogue))))
+        .with_assets(Arc::new(AssetStore::new(host.data_directory())));
     let service = Service::new(
         Arc::clone(&host),
         Arc::clone(&catalogue),
         Arc::clone(&plugins),
         Arc::clone(&schedule),
     );
-    let service = Arc::new(service.with_consumers(registry.consumers()));
+    let service = Arc::new(
+        service
+            .with_consumers(registry.consumers())
+            .with_searcher(searcher),
+    );
     let access = AccessState::new(Arc::clone(&catalogue), clock, listening.is_secure());
     let router = api::router(ApiState {
         service: Arc::clone(&service),
@@ -108,7 +120,16 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
         let (schedule, stop) = (Arc::clone(&schedule), stop.clone());
         async move { schedule.run(stop).await }
     });
-    let watching = tokio::spawn(async move { alerts.watch().await });
+    let watching = tokio::spawn({
+        let (host, catalogue) = (Arc::clone(&host), Arc::clone(&catalogue));
+        let consumers = registry.consumers();
+        async move {
+            tokio::join!(
+                alerts.watch(&consumers),
+                host.keep_trimmed(catalogue.journal())
+            )
+        }
+    });
     let answering = tokio::spawn(bound.serve(router, stop.clone()));
     loop {
         let signal = tokio::select! {

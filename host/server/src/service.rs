@@ -21,6 +21,7 @@ use crate::failure::Failure;
 use crate::host::Host;
 use crate::plugins::SharedDirectory;
 use crate::schedule::Schedule;
+use crate::search::searcher::Searcher;
 use connector_runtime::plugins::{Changes, Plugin};
 use std::sync::{Arc, Mutex};
 
@@ -32,6 +33,8 @@ pub(crate) struct Service {
     pub(crate) schedule: Arc<Schedule>,
     /// Who follows the journal.
     pub(crate) consumers: Consumers,
+    /// Who answers searches.
+    pub(crate) searcher: Searcher,
     /// The connector that is being tested: its tenant's name, and its own.
     testing: Mutex<Option<(String, String)>>,
 }
@@ -50,8 +53,16 @@ impl Service {
             plugins,
             schedule,
             consumers: Consumers::default(),
+            searcher: Searcher::default(),
             testing: Mutex::default(),
         }
+    }
+
+    /// The same with somebody who answers searches.
+    #[must_use]
+    pub(crate) fn with_searcher(mut self, searcher: Searcher) -> Self {
+        self.searcher = searcher;
+        self
     }
 
     /// The same with consumers that follow the journal.

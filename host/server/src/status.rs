@@ -48,11 +48,13 @@ pub(crate) enum State {
     Inactive,
     /// Its plugin faulted, and it waits for a while.
     HeldBack,
+    /// The journal, or the disk that it is on, has no room.
+    WaitingForRoom,
 }
 
 impl State {
     /// All of them, by their codes.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Healthy,
         Self::NeverRun,
         Self::NotInAProfile,
@@ -66,6 +68,7 @@ impl State {
         Self::SetAside,
         Self::Inactive,
         Self::HeldBack,
+        Self::WaitingForRoom,
     ];
 
     /// As in documents and tables.
@@ -84,6 +87,7 @@ impl State {
             Self::SetAside => "set-aside",
             Self::Inactive => "inactive",
             Self::HeldBack => "held-back",
+            Self::WaitingForRoom => "waiting-for-room",
         }
     }
 
@@ -193,14 +197,17 @@ impl Facts {
         let not_before = self.not_before.filter(|moment| *moment > now_ms);
         match &self.verdict {
             Some((verdict, _))
-                if verdict.state == State::WaitingForQuota && not_before.is_none() =>
+                if matches!(
+                    verdict.state,
+                    State::WaitingForQuota | State::WaitingForRoom
+                ) && not_before.is_none() =>
             {
                 let message = format!("its turn comes; before: {}", verdict.reason);
                 (State::Waiting, message, None, None)
             }
             Some((verdict, since)) => {
                 let until = match verdict.state {
-                    State::WaitingForQuota | State::HeldBack => not_before,
+                    State::WaitingForQuota | State::WaitingForRoom | State::HeldBack => not_before,
                     _ => None,
                 };
                 (verdict.state, verdict.message(until), until, Some(*since))

@@ -28,6 +28,7 @@ fn a_detection_becomes_exactly_this_record() {
     let expected = concat!(
         r#"{"srcip":"192.0.2.15","srcip_host":"build-07.corp.example","#,
         r#""host":{"id":"70010001","ip":["192.0.2.15"],"name":"build-07.corp.example","hostname":"build-07","os":{"full":"Ubuntu Linux 22.04.4","type":"linux"}},"#,
+        r#""asset":{"tracking":"agent"},"#,
         r#""event":{"id":"9100000001","category":"vulnerability","type":"info","severity":4,"severity_str":"high"},"#,
         r#""vulnerability":{"id":"991001","enumeration":"QID","severity":"high","status":"Active","qds":78,"epss":0.01234,"#,
         r#""score":{"base":8.1,"version":"3.x"},"scanner":{"vendor":"Qualys"}},"#,
@@ -66,6 +67,7 @@ fn a_host_becomes_exactly_this_record() {
         r#"{"srcip":"192.0.2.15","srcip_host":"BUILD-07","#,
         r#""host":{"id":"70010001","ip":["192.0.2.15","2001:db8::15"],"name":"BUILD-07","domain":"corp.example","mac":["00-00-5E-00-53-23"]},"#,
         r#""cloud":{"provider":"aws","service":{"name":"EC2"},"instance":{"id":"i-0a1b"}},"#,
+        r#""asset":{"tags":["Servers & Build"]},"#,
         r#""event":{"category":"host","type":"info"},"#,
         r#""qualys_cloud_platform":{"ID":"70010001","ASSET_ID":"88120001","IP":"192.0.2.15","IPV6":"2001:db8::15","TRURISK_SCORE":"742","#,
         r#""TRURISK_SCORE_FACTORS":{"TRURISK_SCORE_FORMULA":"(sample)","VULN_COUNT":[{"qds_severity":"1","value":"3"},{"qds_severity":"5","value":"1"}]},"#,
@@ -143,6 +145,33 @@ fn without_its_own_id_a_detection_is_known_by_where_it_was_found() {
     let long = "x".repeat(500);
     let (_, key) = one(&format!("<QID>991001</QID><INSTANCE>{long}</INSTANCE>"));
     assert!(key.len() < 100, "{key}");
+}
+
+#[test]
+fn a_detection_without_its_own_id_says_the_name_that_the_notes_have_and_another_does_not() {
+    let (record, key) = one("<QID>991001</QID><PORT>443</PORT>");
+    let name = record["vulnerability"]["finding_id"]
+        .as_str()
+        .expect("a name");
+    assert_eq!(name, "7:991001:443:::::");
+    assert!(key.starts_with(&format!("{name}-")), "{key}");
+    assert!(record["event"].get("id").is_none());
+    let (record, _) = one("<UNIQUE_VULN_ID>1</UNIQUE_VULN_ID><QID>991001</QID>");
+    assert!(record["vulnerability"].get("finding_id").is_none());
+}
+
+#[test]
+fn a_record_says_which_machine_it_is_about_in_words_that_the_host_knows() {
+    let host = "<HOST><ID>7</ID><QG_HOSTID>3A6B1E52</QG_HOSTID><NETWORK_ID>12</NETWORK_ID><TRACKING_METHOD>DNS</TRACKING_METHOD>
+        <TAGS><TAG><NAME>a</NAME></TAG><TAG><NAME>b</NAME></TAG><TAG><NAME>a</NAME></TAG></TAGS></HOST><HOST><ID>8</ID></HOST>";
+    let mut bench = Host::new("hosts", serve_page(page(LIST, host, "")));
+    bench.run();
+    let records = crate::server::bodies(&bench.records());
+    assert_eq!(
+        records[0]["asset"],
+        json!({"id": "3a6b1e52", "network": "12", "tracking": "dns", "tags": ["a", "b"]})
+    );
+    assert!(records[1].get("asset").is_none());
 }
 
 #[test]

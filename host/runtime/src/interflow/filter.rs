@@ -245,17 +245,24 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 /// What is noted of a dropped record, so that the assets still know what its host has: who and what it was, its status,
-/// severity, CVEs and QDS, as far as it had them.
+/// severity, CVEs and QDS, as far as it had them; and of its host what says which machine that is.
 #[must_use]
 pub fn remains(record: &Value) -> Value {
-    const KEPT: [&str; 11] = [
+    const KEPT: [&str; 18] = [
         "stellar_uuid",
         "msg_class",
         "timestamp",
         "host.id",
+        "host.ip",
+        "host.name",
         "srcip",
+        "cloud.instance.id",
+        "asset.id",
+        "asset.network",
+        "asset.tracking",
         "event.id",
         "vulnerability.id",
+        "vulnerability.finding_id",
         "vulnerability.status",
         "vulnerability.severity",
         "vulnerability.cve",

@@ -134,6 +134,29 @@ CREATE TABLE consumers (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What consumers have lost because they were too far behind, and what was deleted of each connector: how much, and when
+/// its last records had been written.
+const RETENTION: &str = "
+CREATE TABLE skips (
+    consumer TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    blocks INTEGER NOT NULL,
+    records INTEGER NOT NULL,
+    first_written INTEGER NOT NULL,
+    last_written INTEGER NOT NULL,
+    noted INTEGER NOT NULL
+) STRICT;
+CREATE INDEX skips_by_consumer ON skips (consumer, last);
+
+CREATE TABLE trimmed (
+    connector TEXT PRIMARY KEY REFERENCES connectors (id) ON DELETE CASCADE,
+    blocks INTEGER NOT NULL,
+    records INTEGER NOT NULL,
+    last_data INTEGER
+) STRICT, WITHOUT ROWID;
+";
+
 /// The journal's own steps, in their order; this list only ever grows at its end.
 ///
 /// A file remembers how many steps of the whole list it has seen, so a caller with tables of its own hands to
@@ -148,6 +171,7 @@ pub fn migrations() -> Vec<M<'static>> {
         M::up(QUOTA),
         M::up(RECOLLECTIONS),
         M::up(CONSUMERS),
+        M::up(RETENTION),
     ]
 }
 

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::Journal;
 use super::error::JournalError;
+use super::retention::Retention;
 use super::schema::loaded;
 
 /// The size of the file, in pages of SQLite.
@@ -55,14 +57,46 @@ impl Floor {
         if free < floor.saturating_add(bytes as u64) {
             return Err(JournalError::DiskFull {
                 what: format!(
-                    "{} has {} MiB free, and {} MiB are left alone",
+                    "{} has {} MiB free, and {} MiB are left alone; free at least {} MiB",
                     self.dir.display(),
                     free >> 20,
-                    floor >> 20
+                    floor >> 20,
+                    (floor.saturating_add(bytes as u64) - free).div_ceil(1 << 20)
                 ),
             });
         }
         Ok(())
+    }
+}
+
+/// How much is kept, as it was set last.
+pub(super) struct Bounds {
+    age_s: AtomicU64,
+    size_bytes: AtomicU64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        let Retention { age, size_bytes } = Retention::default();
+        Self {
+            age_s: AtomicU64::new(age.as_secs()),
+            size_bytes: AtomicU64::new(size_bytes),
+        }
+    }
+}
+
+impl Bounds {
+    pub(super) fn set(&self, retention: Retention) {
+        self.age_s.store(retention.age.as_secs(), Ordering::Relaxed);
+        self.size_bytes
+            .store(retention.size_bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> Retention {
+        Retention {
+            age: Duration::from_secs(self.age_s.load(Ordering::Relaxed)),
+            size_bytes: self.size_bytes.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -71,6 +105,24 @@ impl Journal {
     /// with [`JournalError::DiskFull`], while resets and the ends of runs are still written.
     pub fn set_disk_floor(&self, bytes: u64) {
         self.inner.floor.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Why the disk has no room for another batch, in a sentence that says how much must be freed; none if it has.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn disk_shortage(&self) -> Result<Option<String>, JournalError> {
+        match self.inner.floor.check(0) {
+            Ok(()) => Ok(None),
+            Err(JournalError::DiskFull { what }) => Ok(Some(what)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How many bytes of the disk commits leave free.
+    #[must_use]
+    pub fn disk_floor(&self) -> u64 {
+        self.inner.floor.bytes.load(Ordering::Relaxed)
     }
 
     /// The size of the file.

@@ -10,7 +10,7 @@ use super::{Connector, RunError, RunOptions, StartError, strikes};
 use crate::clock::milliseconds;
 use crate::egress::{EgressSession, Traffic};
 use crate::interflow::{Envelope, Filter, Index, remains};
-use crate::journal::{Block, Commit, Journal};
+use crate::journal::{Block, Commit, Journal, JournalError, Shortage};
 use crate::limits::Limit;
 use crate::sandbox::{
     BatchRequest, CacheStore, CacheWrites, CallFailure, Collected, Fault, FaultKind, Instance,
@@ -37,6 +37,13 @@ pub(super) struct Collection<'a> {
     pub(super) used: Usage,
     pub(super) strikes: u32,
 }
+
+/// How long a batch waits for room with the vendor's response held open.
+const ROOM_PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks whether there is room.
+const ROOM_LOOK: Duration = Duration::from_secs(1);
+/// After how long a run that found no room is worth trying again.
+const ROOM_AGAIN_MS: u64 = 60_000;
 
 /// A commit on its way, and what the ledger will say once it is durable.
 struct Commitment {
@@ -87,6 +94,9 @@ impl Collection<'_> {
         let mut batches = 0;
         let mut on_its_way: Option<Commitment> = None;
         loop {
+            if !self.room().await? {
+                break;
+            }
             let Some(mut instance) = self.instance().await else {
                 break;
             };
@@ -116,7 +126,9 @@ impl Collection<'_> {
             match result {
                 Ok(batch) => {
                     // The batch before must be durable before this one may be.
-                    self.settle(on_its_way.take()).await?;
+                    if !self.settle(on_its_way.take()).await? {
+                        break;
+                    }
                     let more = batch.more;
                     let complete = batch.complete;
                     idle = if batch.items.is_empty() && cursor.as_ref() == Some(&batch.next) {
@@ -173,7 +185,9 @@ impl Collection<'_> {
                 }
                 Err(failure) => {
                     // Whatever was collected before the failure counts.
-                    self.settle(on_its_way.take()).await?;
+                    if !self.settle(on_its_way.take()).await? {
+                        break;
+                    }
                     attempt += u32::from(!retry::is_limit(&failure));
                     if !self.survive(failure, attempt).await {
                         break;
@@ -181,7 +195,67 @@ impl Collection<'_> {
                 }
             }
         }
-        self.settle(on_its_way.take()).await
+        self.settle(on_its_way.take()).await?;
+        Ok(())
+    }
+
+    /// Waits until the next batch can be kept, while the response stays open and unread. False if that takes too long or
+    /// somebody asks to stop: the ledger says so, and the run ends.
+    async fn room(&mut self) -> Result<bool, RunError> {
+        let clock = self.connector.clock();
+        let tenant = &self.connector.identity().tenant;
+        let most = ROOM_PATIENCE
+            .min(self.wait_left())
+            .min(self.options.patience);
+        let started = clock.elapsed();
+        let mut has_told = false;
+        loop {
+            let shortage = {
+                let _held = clock.hold();
+                self.journal.room(tenant, clock.now_ms()).await?
+            };
+            let Some(shortage) = shortage else {
+                return Ok(true);
+            };
+            if clock.elapsed().saturating_sub(started) >= most {
+                self.end_for_room(&shortage).await;
+                return Ok(false);
+            }
+            if !has_told {
+                has_told = true;
+                self.ledger.count("waits_for_room", 1);
+                self.observer.event(&Event::Waiting {
+                    content_type: &self.ledger.content_type,
+                    time: most,
+                    reason: &shortage.to_string(),
+                });
+            }
+            let before = clock.elapsed();
+            let stopped = tokio::select! {
+                biased;
+                () = self.options.stop.requested() => true,
+                () = clock.sleep(ROOM_LOOK) => false,
+            };
+            self.waited += clock.elapsed().saturating_sub(before);
+            if stopped {
+                self.ledger.stop_as_asked();
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Ends the run, and gives the response up.
+    async fn end_for_room(&mut self, shortage: &Shortage) {
+        if let Some(mut instance) = self.instance.take() {
+            instance.leave_core_dump().await;
+            self.retire(instance);
+        }
+        let again = self
+            .connector
+            .clock()
+            .now_ms()
+            .saturating_add(ROOM_AGAIN_MS);
+        self.ledger.postpone_for_room(shortage, again);
     }
 
     /// The instance at hand, or a fresh one; `None` if none can be had, which the ledger then says.
@@ -431,16 +505,25 @@ impl Collection<'_> {
         }
     }
 
-    /// Waits until a commit is durable, and writes it into the ledger.
-    async fn settle(&mut self, commitment: Option<Commitment>) -> Result<(), RunError> {
+    /// Waits until a commit is durable, and writes it into the ledger. False if the disk had no room for it: nothing of it
+    /// was kept, and the run ends.
+    async fn settle(&mut self, commitment: Option<Commitment>) -> Result<bool, RunError> {
         let Some(commitment) = commitment else {
-            return Ok(());
+            return Ok(true);
         };
-        let _held = self.connector.clock().hold();
+        let held = self.connector.clock().hold();
         let written = commitment
             .task
             .await
-            .map_err(|error| RunError::Thread(error.to_string()))??;
+            .map_err(|error| RunError::Thread(error.to_string()))?;
+        drop(held);
+        let written = match written {
+            Err(RunError::Journal(JournalError::DiskFull { what })) => {
+                self.end_for_room(&Shortage::Disk { what }).await;
+                return Ok(false);
+            }
+            written => written?,
+        };
         self.ledger.records += written.records;
         self.ledger.bytes += written.bytes;
         self.ledger.taken += written.bytes + written.notes;
@@ -455,7 +538,7 @@ impl Collection<'_> {
         self.observer.event(&Event::Committed {
             ledger: &self.ledger,
         });
-        Ok(())
+        Ok(true)
     }
 }
 

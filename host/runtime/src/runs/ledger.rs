@@ -4,6 +4,7 @@ use super::{Held, Identity};
 use crate::clock::milliseconds;
 use crate::egress::{BucketState, Traffic, TrafficCounts};
 use crate::interflow::Filter;
+use crate::journal::Shortage;
 use crate::limits::Spent;
 use crate::manifest::LedgerPlan;
 use crate::redaction::Redactor;
@@ -125,6 +126,9 @@ pub struct ContentLedger {
     /// It was given up because the plugin faulted too often.
     #[serde(skip)]
     pub(crate) struck_out: bool,
+    /// It ended because the journal had no room.
+    #[serde(skip)]
+    pub(crate) no_room: bool,
     #[serde(skip)]
     stop: bool,
 }
@@ -152,6 +156,7 @@ impl ContentLedger {
             resume_at: None,
             taken: 0,
             struck_out: false,
+            no_room: false,
             stop: false,
         }
     }
@@ -218,6 +223,17 @@ impl ContentLedger {
     /// Ends this content type and the run.
     pub(crate) fn stop(&mut self, reason: String) {
         self.end(RunOutcome::Failed, reason);
+        self.stop = true;
+    }
+
+    /// Ends this content type and the run, because what would come could not be kept; it is worth trying again at `again`.
+    pub(crate) fn postpone_for_room(&mut self, shortage: &Shortage, again: u64) {
+        let reason = format!(
+            "{shortage}. Nothing is lost: collection goes on by itself from the last commit when there is room"
+        );
+        self.end(RunOutcome::Postponed, reason);
+        self.resume_at = Some(again);
+        self.no_room = true;
         self.stop = true;
     }
 
@@ -346,6 +362,11 @@ impl Ledger {
                     .as_ref()
                     .is_some_and(|failure| failure.kind == ErrorKind::Unauthenticated)
         })
+    }
+
+    /// Whether it ended because the journal had no room.
+    pub fn lacked_room(&self) -> bool {
+        self.contents.iter().any(|content| content.no_room)
     }
 
     /// The ledger of a content type, if it was begun.

@@ -72,7 +72,7 @@ impl Outbox {
             .filter(|destination| !destination.is_closed.load(Ordering::Relaxed))
             .filter(|destination| {
                 let scope = &destination.webhook.scope;
-                scope.covers(&alert.tenant, &alert.kind)
+                scope.covers(alert.tenant.as_deref(), &alert.kind)
             })
             .map(|destination| Delivery {
                 id: format!("msg_{}", Uuid::new_v4().simple()),

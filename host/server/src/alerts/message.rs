@@ -32,8 +32,13 @@ struct Body<'a> {
 #[derive(Serialize)]
 struct Data<'a> {
     alert: Alert<'a>,
-    connector: Named<'a>,
-    tenant: Named<'a>,
+    /// Null if it is about no connector.
+    connector: Option<Named<'a>>,
+    /// What it is about then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    /// Null if it is no single tenant's.
+    tenant: Option<Named<'a>>,
 }
 
 #[derive(Serialize)]
@@ -52,13 +57,17 @@ struct Named<'a> {
     name: &'a str,
 }
 
+fn named<'a>(id: &'a Option<String>, name: &'a Option<String>) -> Option<Named<'a>> {
+    let (id, name) = id.as_deref().zip(name.as_deref())?;
+    Some(Named { id, name })
+}
+
 /// What is sent about an alert that was raised or cleared.
 pub(crate) fn body(alert: &StoredAlert) -> String {
     let (r#type, time) = match alert.cleared {
         None => ("alert.raised", alert.raised),
         Some(cleared) => ("alert.cleared", cleared),
     };
-    let name = alert.connector.as_str();
     let body = Body {
         version: VERSION,
         r#type,
@@ -72,14 +81,15 @@ pub(crate) fn body(alert: &StoredAlert) -> String {
                 raised: figures::moment(alert.raised),
                 cleared: alert.cleared.map(figures::moment),
             },
-            connector: Named {
-                id: &alert.connector_id,
-                name: name.split_once('/').map_or(name, |(_, name)| name),
-            },
-            tenant: Named {
-                id: &alert.tenant_id,
-                name: &alert.tenant,
-            },
+            connector: named(&alert.connector_id, &alert.connector).map(|named| Named {
+                name: named
+                    .name
+                    .split_once('/')
+                    .map_or(named.name, |(_, name)| name),
+                ..named
+            }),
+            subject: alert.subject.as_deref(),
+            tenant: named(&alert.tenant_id, &alert.tenant),
         },
     };
     // Plain data with text keys: serialising it cannot fail.

@@ -12,6 +12,11 @@ use std::time::Duration;
 const NO_DATA_HOURS: u64 = 24;
 /// Due so many intervals ago.
 const BEHIND_INTERVALS: u64 = 3;
+/// A consumer that fails for so long is told of.
+const CONSUMER_FAILING_MINUTES: u64 = 10;
+/// One is behind that has yet to take more blocks than this, the oldest of them older than this.
+const CONSUMER_LAG_BLOCKS: u64 = 100;
+const CONSUMER_LAG_MINUTES: u64 = 60;
 /// A connector whose interval is longer than an alert's time is given so many of them.
 const LEAST_INTERVALS: u32 = 2;
 
@@ -70,6 +75,12 @@ pub(crate) struct Rules {
     pub(crate) connectors: BTreeMap<String, u64>,
     /// Intervals that a run may be late; 0 never tells.
     pub(crate) behind_intervals: u64,
+    /// Minutes that a consumer may fail; 0 never tells.
+    pub(crate) consumer_failing_minutes: u64,
+    /// Blocks that a consumer may have yet to take, however old they are.
+    pub(crate) consumer_lag_blocks: u64,
+    /// How old the oldest of more than those may be, in minutes; 0 never tells.
+    pub(crate) consumer_lag_minutes: u64,
 }
 
 impl Default for Rules {
@@ -79,6 +90,9 @@ impl Default for Rules {
             tenants: BTreeMap::new(),
             connectors: BTreeMap::new(),
             behind_intervals: BEHIND_INTERVALS,
+            consumer_failing_minutes: CONSUMER_FAILING_MINUTES,
+            consumer_lag_blocks: CONSUMER_LAG_BLOCKS,
+            consumer_lag_minutes: CONSUMER_LAG_MINUTES,
         }
     }
 }
@@ -179,7 +193,7 @@ mod tests {
     }
 
     fn open(rules: &Rules, seen: &Seen) -> Vec<&'static str> {
-        Kind::ALL
+        Kind::OF_CONNECTORS
             .into_iter()
             .filter(|kind| matches!(rules.judge(*kind, seen, NOW), Verdict::Holds { .. }))
             .map(Kind::as_str)

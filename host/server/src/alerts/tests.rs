@@ -220,7 +220,10 @@ fn open_alerts(site: &Site, tenant: Option<&str>) -> Vec<String> {
     assert_eq!(total, alerts.len() as u64);
     alerts
         .into_iter()
-        .map(|alert| format!("{} {}", alert.connector, alert.kind))
+        .map(|alert| {
+            let about = alert.connector.or(alert.subject).unwrap();
+            format!("{about} {}", alert.kind)
+        })
         .collect()
 }
 
@@ -477,7 +480,7 @@ async fn the_alerts_of_a_connector_that_is_gone_are_cleared_and_stay_readable() 
     site.catalogue.delete("acme/scanner-1").await.unwrap();
     let changed = site.look(&alerts, &seen[1..]).await;
     assert_eq!(kinds(&changed), [("failing", true)]);
-    assert_eq!(changed[0].connector, "acme/scanner-1");
+    assert_eq!(changed[0].connector.as_deref(), Some("acme/scanner-1"));
     assert_eq!(open_alerts(&site, None), ["acme/scanner-2 failing"]);
     let (total, all) = site.catalogue.alerts(&AlertFilter::default()).unwrap();
     assert_eq!((total, all.len()), (2, 2));
@@ -539,4 +542,135 @@ async fn a_private_address_is_refused_with_where_to_allow_it() {
         "{sentence}"
     );
     assert!(!sentence.contains("t0ken"), "{sentence}");
+}
+
+fn forwarder(tenants: Option<&[&str]>) -> crate::consumers::listing::ListedConsumer {
+    crate::consumers::listing::ListedConsumer {
+        name: "forwarder:siem".into(),
+        tenants: tenants.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
+        when_behind: "wait".into(),
+        offset: 0,
+        lag_blocks: 0,
+        behind_since: None,
+        failure: Some("its folder is gone".into()),
+        failing_since: Some(START - HOUR),
+        added: START,
+    }
+}
+
+async fn look_at_host(site: &Site, alerts: &Alerts, seen: &HostSeen) -> Vec<StoredAlert> {
+    let _held = site.clock.hold();
+    alerts.look_at_host(seen).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_is_no_tenants_is_told_to_nobody_of_one_and_a_tenants_own_forwarder_to_that_one() {
+    let mut site = Site::new();
+    let own = site.connector("acme", "scanner-1").await;
+    site.connector("umbrella", "scanner-2").await;
+    let scope = |tenant: &str| Scope {
+        tenants: Some(vec![tenant.to_owned()]),
+        kinds: None,
+    };
+    let alerts = site.alerts(vec![
+        site.webhook("of-acme", scope("acme"), &[]),
+        site.webhook_at(
+            "https://hooks.example.test/u",
+            "of-umbrella",
+            scope("umbrella"),
+            &[],
+        ),
+    ]);
+    let mut seen = HostSeen {
+        used_bytes: 60,
+        limit_bytes: 100,
+        disk_shortage: Some("/data has nothing free".into()),
+        consumers: vec![forwarder(Some(&["acme"]))],
+        ..HostSeen::default()
+    };
+    let changed = look_at_host(&site, &alerts, &seen).await;
+    assert_eq!(
+        kinds(&changed),
+        [
+            ("journal-filling", false),
+            ("disk-full", false),
+            ("consumer-failing", false)
+        ]
+    );
+    assert!(
+        look_at_host(&site, &alerts, &seen).await.is_empty(),
+        "it is open already"
+    );
+    assert_eq!(
+        open_alerts(&site, Some("acme")),
+        ["consumer forwarder:siem consumer-failing"]
+    );
+    assert!(open_alerts(&site, Some("umbrella")).is_empty());
+    assert_eq!(open_alerts(&site, None).len(), 3);
+    // Looking at the connectors ends nothing of the host's, nor the other way round.
+    site.look(&alerts, &[in_state(&own, "failing")]).await;
+    assert_eq!(open_alerts(&site, None).len(), 4);
+    look_at_host(&site, &alerts, &seen).await;
+    assert_eq!(open_alerts(&site, None).len(), 4);
+
+    let delivery = delivering(&alerts);
+    let arrived = site.arrivals(2).await;
+    let mut data: Vec<Value> = arrived
+        .iter()
+        .map(|arrival| arrival.json()["data"].clone())
+        .collect();
+    data.sort_by_key(|data| data["connector"].is_object());
+    assert_eq!(data[0]["subject"], "consumer forwarder:siem");
+    assert_eq!(data[0]["connector"], Value::Null);
+    assert_eq!(data[0]["tenant"]["name"], "acme");
+    assert_eq!(data[1]["connector"]["name"], "scanner-1");
+    assert!(data[1].get("subject").is_none());
+    delivery.abort();
+    assert!(site.queued("of-umbrella").is_none());
+
+    // One that takes several tenants' records is none of them's to hear of.
+    seen.consumers = vec![forwarder(Some(&["acme", "umbrella"]))];
+    seen.consumers[0].name = "forwarder:both".into();
+    seen.disk_shortage = None;
+    let changed = look_at_host(&site, &alerts, &seen).await;
+    let told: Vec<_> = changed
+        .iter()
+        .map(|alert| (alert.subject.as_deref().unwrap(), alert.cleared.is_some()))
+        .collect();
+    assert!(told.contains(&("disk", true)) && told.contains(&("consumer forwarder:siem", true)));
+    assert!(told.contains(&("consumer forwarder:both", false)));
+    assert_eq!(open_alerts(&site, Some("acme")), ["acme/scanner-1 failing"]);
+}
+
+#[tokio::test]
+async fn an_open_alert_about_a_skip_says_all_that_was_lost_and_is_told_once() {
+    let site = Site::new();
+    let alerts = site.alerts(Vec::new());
+    let mut consumer = forwarder(None);
+    consumer.failing_since = None;
+    let mut seen = HostSeen {
+        limit_bytes: 100,
+        consumers: vec![consumer],
+        skips: vec![connector_runtime::journal::SkipRow {
+            consumer: "forwarder:siem".into(),
+            first: 3,
+            last: 5,
+            blocks: 3,
+            records: 30,
+            first_written_ms: START - HOUR,
+            last_written_ms: START,
+            noted_ms: START,
+        }],
+        ..HostSeen::default()
+    };
+    let changed = look_at_host(&site, &alerts, &seen).await;
+    assert_eq!(kinds(&changed), [("consumer-skipped", false)]);
+    seen.skips[0].last = 9;
+    assert!(look_at_host(&site, &alerts, &seen).await.is_empty());
+    let (_, all) = site.catalogue.alerts(&AlertFilter::default()).unwrap();
+    assert!(
+        all[0].message.contains("has lost the blocks 3 to 9"),
+        "{}",
+        all[0].message
+    );
 }

@@ -34,11 +34,12 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// Whether an alert of this kind about a connector of this tenant is in it.
-    pub(crate) fn covers(&self, tenant: &str, kind: &str) -> bool {
+    /// Whether an alert of this kind about something of this tenant is in it. What is no single tenant's is only told to those
+    /// who are told about all.
+    pub(crate) fn covers(&self, tenant: Option<&str>, kind: &str) -> bool {
         let tenants = self.tenants.as_ref();
         let kinds = self.kinds.as_ref();
-        tenants.is_none_or(|tenants| tenants.iter().any(|name| name == tenant))
+        tenants.is_none_or(|tenants| tenants.iter().any(|name| Some(name.as_str()) == tenant))
             && kinds.is_none_or(|kinds| kinds.iter().any(|known| known.as_str() == kind))
     }
 }

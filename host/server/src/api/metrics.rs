@@ -71,6 +71,17 @@ async fn scrape(
         let lag = last.saturating_sub(consumer.offset);
         state.readable.metrics.set_consumer_lag(&consumer.name, lag);
     }
+    let journal = catalogue.journal();
+    let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
+    for row in journal.consumers().map_err(Failure::from)? {
+        skipped.insert(row.name, 0);
+    }
+    for skip in journal.skips().map_err(Failure::from)? {
+        if let Some(records) = skipped.get_mut(&skip.consumer) {
+            *records += skip.records;
+        }
+    }
+    let oldest = journal.oldest().map_err(Failure::from)?;
     let now = state.access.clock.now_ms();
     let watched = catalogue.seen(now)?.into_iter().map(|seen| {
         let (tenant, name) = seen.name.split_once('/').unwrap_or(("", &seen.name));
@@ -84,6 +95,9 @@ async fn scrape(
     let gauges = Gauges {
         journal_size: size.used_bytes() + size.free_pages * size.page_bytes,
         journal_used: size.used_bytes(),
+        journal_limit: journal.retention().size_bytes,
+        journal_oldest_ms: oldest.map(|(_, written_ms)| written_ms),
+        skipped,
         connectors: watched.collect(),
         open_alerts,
     };

@@ -1,22 +1,28 @@
 mod document;
 mod lists;
 mod page;
+mod search;
 mod shapes;
 mod walk;
 
 use super::*;
 use crate::access::{Peer, Principal, Role, tokens, users};
 use crate::arguments::Global;
+use crate::assets::{AssetConsumer, AssetStore};
 use crate::connectors::Catalogue;
 use crate::connectors::definition::Entry;
 use crate::connectors::secret::Plain;
+use crate::consumers;
 use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::plugins::SharedDirectory;
 use crate::schedule::{HostRunner, Schedule};
+use crate::search::journal::JournalSearch;
+use crate::search::searcher::Searcher;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
-use connector_runtime::interflow::Condition;
+use connector_runtime::interflow::{Condition, Index};
+use connector_runtime::journal::{Block, Commit};
 use connector_runtime::journal::{Start, WhenBehind};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -48,6 +54,7 @@ struct Things {
     filter: String,
     user: String,
     token: String,
+    asset: String,
 }
 
 impl Things {
@@ -61,6 +68,7 @@ impl Things {
             filter: "missing-filter".into(),
             user: "missing-user".into(),
             token: "3".repeat(16),
+            asset: "missing-asset".into(),
         }
     }
 
@@ -133,7 +141,11 @@ impl Site {
             host.schedule_options().clone(),
         );
         let access = AccessState::new(Arc::clone(&catalogue), host.clock().clone(), false);
-        let service = Service::new(host, Arc::clone(&catalogue), plugins, Arc::new(schedule));
+        let searcher = Searcher::default()
+            .with_records(Arc::new(JournalSearch::new(Arc::clone(&catalogue))))
+            .with_assets(Arc::new(AssetStore::new(directory.path())));
+        let service = Service::new(host, Arc::clone(&catalogue), plugins, Arc::new(schedule))
+            .with_searcher(searcher);
         let router = router(ApiState {
             service: Arc::new(service),
             access: access.clone(),
@@ -150,6 +162,10 @@ impl Site {
             .unwrap();
         let alpha = things(&access, "alpha").await;
         let beta = things(&access, "beta").await;
+        let mut assets = AssetConsumer::new(directory.path());
+        let screen = indicatif::MultiProgress::new();
+        let caught_up = consumers::catch_up(catalogue.journal(), &mut assets, &screen);
+        assert_eq!(caught_up.ok(), Some(2));
         for tenant in ["alpha", "beta"] {
             let tenants = [format!("{tenant}-tenant")];
             let name = format!("forwarder:{tenant}");
@@ -273,6 +289,11 @@ async fn things(access: &AccessState, word: &str) -> Things {
     let journal = catalogue.journal();
     journal.begin_run(&connector, 1).await.unwrap();
     let run = journal.begin_run(&connector, 2).await.unwrap();
+    let tenants = catalogue.tenants().unwrap();
+    let tenant_id = tenants.into_iter().find(|found| found.name == tenant);
+    let tenant_id = tenant_id.unwrap().id;
+    let record = host_record(&connector, word, &tenant_id);
+    journal.commit(record).await.unwrap();
     let user = format!("{word}-user");
     let new = users::New {
         name: &user,
@@ -286,15 +307,37 @@ async fn things(access: &AccessState, word: &str) -> Things {
         .unwrap();
     let name = format!("{word}-token");
     let (token, _) = token(access, &name, Role::ReadOnly, Some(&tenant)).await;
-    let found = catalogue.tenants().unwrap();
-    let found = found.into_iter().find(|found| found.name == tenant);
     Things {
-        tenant_id: found.unwrap().id,
+        tenant_id,
         tenant,
         connector,
         run,
         filter,
         user,
         token,
+        asset: format!("{word}-host"),
+    }
+}
+
+/// A batch with a record about one machine of a tenant.
+fn host_record(connector: &str, word: &str, tenant_id: &str) -> Commit {
+    let record = json!({
+        "stellar_uuid": format!("{}-0000-5000-8000-0000000000001772440877000", &connector[..8]), "tenantid": tenant_id,
+        "msg_class": "acme_assets", "write_time": 1_772_440_877_500_u64, "timestamp": 1_772_440_877_000_u64, "host": {"id": word, "name": format!("{word}-host"), "hostname": word,
+            "ip": ["192.0.2.1"], "os": {"full": word}},
+    });
+    let text = format!("{record}\n");
+    let indices = [Index::Syslog, Index::Assets];
+    let times = Some((1_772_440_877_000, 1_772_440_877_000));
+    Commit {
+        connector: connector.to_owned(),
+        content_type: "assets".into(),
+        part: String::new(),
+        expected_generation: 0,
+        cursor: "c".into(),
+        written_ms: 1_772_440_877_000,
+        cache_puts: Vec::new(),
+        cache_removes: Vec::new(),
+        block: Some(Block::press(&indices, 1, times, text.as_bytes(), b"").unwrap()),
     }
 }

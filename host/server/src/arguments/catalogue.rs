@@ -365,3 +365,19 @@ pub(crate) enum ConsumersCommand {
         name: String,
     },
 }
+
+/// What to do with the search index.
+#[cfg(feature = "search")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum IndexCommand {
+    /// Show how many records it holds, and how far it has come
+    #[command(
+        after_help = "Examples:\n  connector-host index status\n  connector-host index status --json"
+    )]
+    Status,
+    /// Delete it, and build it anew from the journal
+    #[command(
+        after_help = "Example:\n  connector-host index rebuild\n\nOnly while nothing serves the data directory. It says from which date on there are records in the journal."
+    )]
+    Rebuild,
+}

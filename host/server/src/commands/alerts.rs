@@ -12,7 +12,7 @@ use serde::Serialize;
 #[derive(Serialize)]
 struct List<'a> {
     total: u64,
-    /// The newest first: `{"id","kind","connector","connector_id","tenant","tenant_id","message","since","raised","cleared"}`.
+    /// The newest first: `{"id","kind","connector","connector_id","subject","tenant","tenant_id","message","since","raised","cleared"}`.
     alerts: &'a [StoredAlert],
 }
 
@@ -50,7 +50,11 @@ fn describe(alerts: &[StoredAlert], open: bool) -> String {
         .map(|alert| {
             [
                 alert.kind.clone(),
-                alert.connector.clone(),
+                alert
+                    .connector
+                    .clone()
+                    .or_else(|| alert.subject.clone())
+                    .unwrap_or_default(),
                 figures::moment(alert.since),
                 figures::moment(alert.raised),
                 alert.cleared.map_or_else(|| "-".into(), figures::moment),
@@ -59,14 +63,7 @@ fn describe(alerts: &[StoredAlert], open: bool) -> String {
         })
         .collect();
     table::of(
-        [
-            "ALERT",
-            "CONNECTOR",
-            "SINCE",
-            "RAISED",
-            "CLEARED",
-            "MESSAGE",
-        ],
+        ["ALERT", "ABOUT", "SINCE", "RAISED", "CLEARED", "MESSAGE"],
         &rows,
     )
 }

@@ -67,6 +67,7 @@ pub(crate) async fn run(
         ));
     }
     let catalogue = Catalogue::open(host.data_directory())?;
+    host.journal_options().bind(catalogue.journal());
     host.keep_quota_in(catalogue.journal());
     let connector = keep(&catalogue, &host, &plugin, &definition, validated.entry).await?;
     let run = Run {
@@ -78,7 +79,9 @@ pub(crate) async fn run(
         options: &collect.options,
         advice,
     };
-    run.execute(plugin, settings, screen).await
+    let answer = run.execute(plugin, settings, screen).await;
+    host.trim(catalogue.journal()).await;
+    answer
 }
 
 /// As [`keep`], by the process that serves.

@@ -1,14 +1,18 @@
-//! `export`: the records of one index on standard output, compact NDJSON, in the order of their commits.
+//! `export`: the records of one index on standard output, compact NDJSON, in the order of their commits; or all assets, in the
+//! order in which they were first heard of, after they have taken up what the journal has.
 //!
 //! Reads only, and works while a collection writes: it shows what was committed when it began. `--json` changes nothing about
 //! the records, which are JSON already; a failure before the first of them is one JSON object as everywhere.
 
 use crate::answer::Answer;
 use crate::arguments::{ExportIndex, Global};
+use crate::assets::AssetStore;
 use crate::connectors::Catalogue;
 use crate::failure::Failure;
 use crate::host;
+use crate::search::request::Scope;
 use connector_runtime::journal::{Journal, JournalError};
+use indicatif::MultiProgress;
 use std::io::{self, BufWriter, Write};
 
 /// Large, so that a block's records leave in few calls.
@@ -18,7 +22,16 @@ const BUFFER: usize = 256 << 10;
 ///
 /// # Errors
 /// If there is no journal, or it or standard output fails. A reader that goes away is none.
-pub(crate) fn run(global: &Global, index: ExportIndex) -> Result<Answer, Failure> {
+pub(crate) async fn run(
+    global: &Global,
+    index: ExportIndex,
+    screen: &MultiProgress,
+) -> Result<Answer, Failure> {
+    if index == ExportIndex::Assets {
+        let store = super::assets::up_to_date(global, screen).await?;
+        write_assets(&store, io::stdout().lock())?;
+        return Ok(Answer::given());
+    }
     let catalogue = Catalogue::read(&host::data_directory(global)?)?;
     write(catalogue.journal(), index, io::stdout().lock())?;
     Ok(Answer::given())
@@ -33,6 +46,30 @@ fn write(journal: &Journal, index: ExportIndex, out: impl Write) -> Result<(), F
         // `| head` has seen enough.
         Err(JournalError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(source) => Err(Failure::Export { written, source }),
+    }
+}
+
+fn write_assets(store: &AssetStore, out: impl Write) -> Result<(), Failure> {
+    let mut out = BufWriter::with_capacity(BUFFER, Counted { out, written: 0 });
+    let mut result = Ok(());
+    for document in store.documents(&Scope::default())? {
+        let (_, _, document) = document?;
+        result = serde_json::to_writer(&mut out, &document)
+            .map_err(io::Error::from)
+            .and_then(|()| out.write_all(b"\n"));
+        if result.is_err() {
+            break;
+        }
+    }
+    let result = result.and_then(|()| out.flush());
+    let (Counted { written, .. }, _) = out.into_parts();
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::Export {
+            written,
+            source: JournalError::Output(error),
+        }),
     }
 }
 

@@ -4,6 +4,9 @@
 //! [alerts]
 //! no_data_hours = 24
 //! behind_intervals = 3
+//! consumer_failing_minutes = 10
+//! consumer_lag_blocks = 100
+//! consumer_lag_minutes = 60
 //! [alerts.tenants.acme]
 //! no_data_hours = 48
 //! [alerts.connectors."acme/scanner-1"]
@@ -34,6 +37,8 @@ use zeroize::Zeroizing;
 /// More than anybody waits: a year.
 const MOST_HOURS: u64 = 8_760;
 const MOST_INTERVALS: u64 = 1_000;
+const MOST_MINUTES: u64 = MOST_HOURS * 60;
+const MOST_BLOCKS: u64 = 1_000_000_000;
 /// What a webhook may have besides the keys of its network.
 const KEYS: [&str; 5] = ["name", "url", "secret", "tenants", "kinds"];
 
@@ -93,6 +98,9 @@ impl Alerts {
         let known = [
             "no_data_hours",
             "behind_intervals",
+            "consumer_failing_minutes",
+            "consumer_lag_blocks",
+            "consumer_lag_minutes",
             "tenants",
             "connectors",
             "webhooks",
@@ -103,6 +111,25 @@ impl Alerts {
         rules.no_data_hours = hours.unwrap_or(rules.no_data_hours);
         let intervals = section.whole("behind_intervals", 0, MOST_INTERVALS, mistakes);
         rules.behind_intervals = intervals.unwrap_or(rules.behind_intervals);
+        for (key, most, rule) in [
+            (
+                "consumer_failing_minutes",
+                MOST_MINUTES,
+                &mut rules.consumer_failing_minutes,
+            ),
+            (
+                "consumer_lag_blocks",
+                MOST_BLOCKS,
+                &mut rules.consumer_lag_blocks,
+            ),
+            (
+                "consumer_lag_minutes",
+                MOST_MINUTES,
+                &mut rules.consumer_lag_minutes,
+            ),
+        ] {
+            *rule = section.whole(key, 0, most, mistakes).unwrap_or(*rule);
+        }
         if let Some(tenants) = section.section("tenants", mistakes) {
             rules.tenants = hours_by_name(&tenants, mistakes);
         }
@@ -312,8 +339,8 @@ mod tests {
         let webhooks = alerts.webhooks().unwrap();
         assert_eq!(webhooks[0].host(), "hooks.example.test");
         let scope = &webhooks[0].scope;
-        assert!(scope.covers("acme", "failing"));
-        assert!(!scope.covers("other", "failing") && !scope.covers("acme", "behind"));
+        assert!(scope.covers(Some("acme"), "failing"));
+        assert!(!scope.covers(Some("other"), "failing") && !scope.covers(Some("acme"), "behind"));
     }
 
     #[cfg(unix)]

@@ -1,12 +1,13 @@
 //! Alerts as they are kept, and the queue of what is still to be delivered about them.
 //!
-//! Promises: a connector has at most one open alert of a kind; an alert is raised or cleared in the transaction that queues
+//! Promises: a connector, or another subject, has at most one open alert of a kind; an alert is raised or cleared in the transaction that queues
 //! its deliveries, so that neither is without the other; a delivery leaves the queue only when it has arrived or was given
 //! up, whatever restarts come between, and keeps its id.
 
 use super::error::CatalogueError;
 use super::{Catalogue, event, loaded, status, stored};
 use crate::alerts::Seen;
+use crate::alerts::host::Subject;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -21,16 +22,19 @@ const KEPT_MS: u64 = 90 * 24 * 3_600_000;
 pub(crate) struct StoredAlert {
     /// 32 hexadecimal digits.
     pub(crate) id: String,
-    /// `no-data`, `failing`, `incomplete`, `behind`, `login-refused`, `suspended` or `set-aside`.
+    /// Of connectors `no-data`, `failing`, `incomplete`, `behind`, `login-refused`, `suspended` or `set-aside`; of the host
+    /// `consumer-failing`, `consumer-behind`, `consumer-skipped`, `journal-filling`, `journal-nearly-full` or `disk-full`.
     pub(crate) kind: String,
-    /// `tenant/name`.
-    pub(crate) connector: String,
+    /// `tenant/name`; null if it is about no connector.
+    pub(crate) connector: Option<String>,
     /// 24 hexadecimal digits.
-    pub(crate) connector_id: String,
-    /// The tenant's name.
-    pub(crate) tenant: String,
+    pub(crate) connector_id: Option<String>,
+    /// What it is about if that is no connector: `journal`, `disk`, or `consumer` and its name.
+    pub(crate) subject: Option<String>,
+    /// The tenant's name; null if it is no single tenant's.
+    pub(crate) tenant: Option<String>,
     /// 32 hexadecimal digits.
-    pub(crate) tenant_id: String,
+    pub(crate) tenant_id: Option<String>,
     /// What happened, in a sentence.
     pub(crate) message: String,
     /// Since when it is so.
@@ -45,8 +49,39 @@ pub(crate) struct StoredAlert {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OpenAlert {
     pub(crate) id: String,
-    pub(crate) connector: String,
+    pub(crate) connector: Option<String>,
+    pub(crate) subject: Option<String>,
     pub(crate) kind: String,
+    pub(crate) message: String,
+}
+
+impl OpenAlert {
+    /// As [`About::key`].
+    pub(crate) fn about(&self) -> &str {
+        self.subject
+            .as_deref()
+            .or(self.connector.as_deref())
+            .unwrap_or_default()
+    }
+}
+
+/// What an alert is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// A connector, by its id.
+    Connector(String),
+    /// Something of the host.
+    Host(Subject),
+}
+
+impl About {
+    /// What tells it from everything else of its sort: the connector's id, or the subject's name.
+    pub(crate) fn key(&self) -> &str {
+        match self {
+            Self::Connector(id) => id,
+            Self::Host(subject) => &subject.name,
+        }
+    }
 }
 
 /// Which alerts to list.
@@ -86,14 +121,21 @@ pub(crate) enum Change {
     Raise {
         /// 32 hexadecimal digits.
         id: String,
-        /// The connector's id.
-        connector: String,
+        /// What it is about.
+        about: About,
         /// One word.
         kind: &'static str,
         /// One sentence.
         message: String,
         /// In milliseconds since 1970.
         since: u64,
+    },
+    /// It says something else now; nobody is told.
+    Reword {
+        /// The alert's id.
+        id: String,
+        /// One sentence.
+        message: String,
     },
     /// It is over.
     Clear {
@@ -103,15 +145,17 @@ pub(crate) enum Change {
 }
 
 const SELECT: &str = "
-SELECT a.id, a.kind, t.name || '/' || coalesce(x.name, c.name), c.id, t.name, t.id, a.message, a.since, a.raised, a.cleared
-FROM alerts a JOIN connectors c ON c.id = a.connector JOIN tenants t ON t.id = c.tenant
+SELECT a.id, a.kind, t.name || '/' || coalesce(x.name, c.name), c.id, a.subject, t.name, t.id, a.message, a.since, a.raised,
+    a.cleared
+FROM alerts a LEFT JOIN connectors c ON c.id = a.connector LEFT JOIN tenants t ON t.id = coalesce(c.tenant, a.tenant)
 LEFT JOIN deletions x ON x.connector = c.id";
 
 /// When records last came, and since when some are expected: since the connector was made, changed, activated or put into a
 /// profile.
 const AGES: &str = "
 SELECT d.connector,
-    (SELECT written FROM blocks WHERE connector = d.connector AND records > 0 ORDER BY offset DESC LIMIT 1),
+    coalesce((SELECT written FROM blocks WHERE connector = d.connector AND records > 0 ORDER BY offset DESC LIMIT 1),
+        (SELECT last_data FROM trimmed WHERE connector = d.connector)),
     max(d.created, d.modified,
         coalesce((SELECT max(added) FROM profile_members WHERE connector = d.connector), 0),
         coalesce((SELECT max(time) FROM events WHERE connector = d.connector AND kind = 'activated'), 0))
@@ -128,12 +172,13 @@ impl StoredAlert {
             kind: row.get(1)?,
             connector: row.get(2)?,
             connector_id: row.get(3)?,
-            tenant: row.get(4)?,
-            tenant_id: row.get(5)?,
-            message: row.get(6)?,
-            since: loaded(row.get(7)?),
-            raised: loaded(row.get(8)?),
-            cleared: row.get::<_, Option<i64>>(9)?.map(loaded),
+            subject: row.get(4)?,
+            tenant: row.get(5)?,
+            tenant_id: row.get(6)?,
+            message: row.get(7)?,
+            since: loaded(row.get(8)?),
+            raised: loaded(row.get(9)?),
+            cleared: row.get::<_, Option<i64>>(10)?.map(loaded),
         })
     }
 }
@@ -209,14 +254,16 @@ impl Catalogue {
     ) -> Result<Vec<OpenAlert>, CatalogueError> {
         self.look(|database| {
             let mut rows = database.prepare_cached(
-                "SELECT id, connector, kind FROM alerts
+                "SELECT id, connector, subject, kind, message FROM alerts
                  WHERE cleared IS NULL AND (?1 IS NULL OR connector = ?1)",
             )?;
             let rows = rows.query_map([connector], |row| {
                 Ok(OpenAlert {
                     id: row.get(0)?,
                     connector: row.get(1)?,
-                    kind: row.get(2)?,
+                    subject: row.get(2)?,
+                    kind: row.get(3)?,
+                    message: row.get(4)?,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
@@ -251,11 +298,14 @@ impl Catalogue {
                 } else {
                     "raised"
                 };
-                let text = format!("the alert {} was {word}", alert.kind);
+                let text = match &alert.subject {
+                    Some(subject) => format!("the alert {} of {subject} was {word}", alert.kind),
+                    None => format!("the alert {} was {word}", alert.kind),
+                };
                 event::note(
                     database,
                     stored(now),
-                    Some(&alert.connector_id),
+                    alert.connector_id.as_deref(),
                     "alert",
                     &text,
                 )?;
@@ -336,14 +386,14 @@ impl Catalogue {
         .await
     }
 
-    /// A delivery is given up; `why` is noted as an event of its connector.
+    /// A delivery is given up; `why` is noted as an event of its connector, if it has one.
     ///
     /// # Errors
     /// If the journal cannot be written.
     pub(crate) async fn give_delivery_up(&self, id: &str, why: &str) -> Result<(), CatalogueError> {
         let (id, why, now) = (id.to_owned(), why.to_owned(), self.now_ms());
         self.change(move |database| {
-            let connector: Option<String> = database
+            let connector: Option<Option<String>> = database
                 .query_row(
                     "SELECT a.connector FROM deliveries d JOIN alerts a ON a.id = d.alert WHERE d.id = ?1",
                     [&id],
@@ -351,7 +401,7 @@ impl Catalogue {
                 )
                 .optional()?;
             if let Some(connector) = connector {
-                event::note(database, now, Some(&connector), "alert", &why)?;
+                event::note(database, now, connector.as_deref(), "alert", &why)?;
                 database.execute("DELETE FROM deliveries WHERE id = ?1", [&id])?;
             }
             Ok(())
@@ -429,7 +479,7 @@ fn apply<'a>(
     let (id, changed) = match change {
         Change::Raise {
             id,
-            connector,
+            about: About::Connector(connector),
             kind,
             message,
             since,
@@ -442,6 +492,36 @@ fn apply<'a>(
                 )?
                 .execute(params![id, connector, kind, message, stored(*since), now])?;
             (id, raised)
+        }
+        Change::Raise {
+            id,
+            about: About::Host(Subject { name, tenant }),
+            kind,
+            message,
+            since,
+        } => {
+            let raised = database
+                .prepare_cached(
+                    "INSERT INTO alerts (id, subject, tenant, kind, message, since, raised)
+                     VALUES (?1, ?2, (SELECT id FROM tenants WHERE name = ?3), ?4, ?5, ?6, ?7)
+                     ON CONFLICT DO NOTHING",
+                )?
+                .execute(params![
+                    id,
+                    name,
+                    tenant,
+                    kind,
+                    message,
+                    stored(*since),
+                    now
+                ])?;
+            (id, raised)
+        }
+        Change::Reword { id, message } => {
+            database
+                .prepare_cached("UPDATE alerts SET message = ?2 WHERE id = ?1 AND cleared IS NULL")?
+                .execute([id, message])?;
+            return Ok(None);
         }
         Change::Clear { id } => {
             let cleared = database

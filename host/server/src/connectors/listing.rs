@@ -75,7 +75,8 @@ SELECT c.id, c.name, c.kind, t.name, t.id, d.active, d.run_on, d.version, d.cont
     (SELECT json_object('id', id, 'started', started, 'ended', ended, 'outcome', outcome) FROM runs
         WHERE connector = c.id ORDER BY started DESC, rowid DESC LIMIT 1),
     (SELECT max(ended) FROM runs WHERE connector = c.id AND outcome = 'done'),
-    (SELECT written FROM blocks WHERE connector = c.id AND records > 0 ORDER BY offset DESC LIMIT 1)
+    coalesce((SELECT written FROM blocks WHERE connector = c.id AND records > 0 ORDER BY offset DESC LIMIT 1),
+    (SELECT last_data FROM trimmed WHERE connector = c.id))
 FROM definitions d JOIN connectors c ON c.id = d.connector JOIN tenants t ON t.id = c.tenant";
 
 /// What a list of connectors can be sorted by, and how; the first is the order if nothing is said. What is the same is in the
@@ -94,7 +95,8 @@ const ORDERS: [(&str, &str); 10] = [
     ),
     (
         "last_data_received",
-        "(SELECT written FROM blocks WHERE connector = c.id AND records > 0 ORDER BY offset DESC LIMIT 1)",
+        "coalesce((SELECT written FROM blocks WHERE connector = c.id AND records > 0 ORDER BY offset DESC LIMIT 1),
+    (SELECT last_data FROM trimmed WHERE connector = c.id))",
     ),
     ("due", "d.due"),
 ];

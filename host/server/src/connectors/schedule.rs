@@ -75,6 +75,7 @@ pub(super) fn edited(
                 | State::Failing
                 | State::Incomplete
                 | State::WaitingForQuota
+                | State::WaitingForRoom
         )
     });
     if is_changed && is_settled {

@@ -7,6 +7,8 @@ use rusqlite_migration::M;
 const JOURNAL_BEFORE_CATALOGUE: usize = 4;
 /// How many more before the statuses.
 const JOURNAL_BEFORE_STATUS: usize = 1;
+/// How many more before the alerts of the host.
+const JOURNAL_BEFORE_HOST_ALERTS: usize = 2;
 
 /// Connectors and tenants themselves are the journal's, since every record's identity depends on their ids.
 ///
@@ -215,17 +217,65 @@ CREATE TABLE closed_webhooks (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Alerts may be about something else than a connector, then called their subject. They are no connector's, and a tenant's
+/// only if the subject is that tenant's alone.
+///
+/// SQLite cannot take a NOT NULL away, so both tables are made anew: the first cannot be dropped while the second points at it.
+const HOST_ALERTS: &str = "
+CREATE TABLE all_alerts (
+    id TEXT PRIMARY KEY,
+    connector TEXT REFERENCES connectors (id),
+    subject TEXT,
+    tenant TEXT,
+    kind TEXT NOT NULL,
+    message TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    raised INTEGER NOT NULL,
+    cleared INTEGER,
+    CHECK ((connector IS NULL) <> (subject IS NULL))
+) STRICT;
+INSERT INTO all_alerts (id, connector, kind, message, since, raised, cleared)
+SELECT id, connector, kind, message, since, raised, cleared FROM alerts ORDER BY rowid;
+
+CREATE TABLE all_deliveries (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    alert TEXT NOT NULL REFERENCES all_alerts (id),
+    webhook TEXT NOT NULL,
+    body TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    due INTEGER NOT NULL
+) STRICT;
+INSERT INTO all_deliveries (number, id, alert, webhook, body, attempts, created, due)
+SELECT number, id, alert, webhook, body, attempts, created, due FROM deliveries;
+
+DROP TABLE deliveries;
+DROP TABLE alerts;
+ALTER TABLE all_alerts RENAME TO alerts;
+ALTER TABLE all_deliveries RENAME TO deliveries;
+
+CREATE UNIQUE INDEX open_alerts ON alerts (coalesce(connector, ''), coalesce(subject, ''), kind) WHERE cleared IS NULL;
+CREATE INDEX alerts_by_time ON alerts (raised);
+CREATE INDEX alerts_by_end ON alerts (cleared) WHERE cleared IS NOT NULL;
+CREATE INDEX deliveries_by_due ON deliveries (webhook, due);
+CREATE INDEX deliveries_by_alert ON deliveries (alert);
+";
+
 /// All steps of `journal.sqlite`, in the order of their release. It only ever grows at its end: a new step of the catalogue
 /// is written there, behind whatever the journal has released by then.
 pub(crate) fn migrations() -> Vec<M<'static>> {
     let mut steps = journal::migrations();
     let mut later = steps.split_off(JOURNAL_BEFORE_CATALOGUE.min(steps.len()));
-    let newest = later.split_off(JOURNAL_BEFORE_STATUS.min(later.len()));
+    let mut newer = later.split_off(JOURNAL_BEFORE_STATUS.min(later.len()));
+    let newest = newer.split_off(JOURNAL_BEFORE_HOST_ALERTS.min(newer.len()));
     steps.push(M::up(CATALOGUE));
     steps.extend(later);
     steps.push(M::up(STATUS));
     steps.push(M::up(ACCESS));
     steps.push(M::up(ALERTS));
+    steps.extend(newer);
+    steps.push(M::up(HOST_ALERTS));
     steps.extend(newest);
     steps
 }

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use crate::figures;
-use connector_runtime::journal::{self, Journal};
+use connector_runtime::journal;
 use std::fs::Metadata;
 use std::path::Path;
 
@@ -12,7 +12,8 @@ const SOCKET: &str = "serve.sock";
 /// So many times the floor should be free.
 const ROOM: u64 = 4;
 
-pub(super) fn check(data: &Path) -> Vec<Finding> {
+/// `floor` is how many bytes of the disk collection leaves alone.
+pub(super) fn check(data: &Path, floor: u64) -> Vec<Finding> {
     let shown = data.display();
     let metadata = match data.metadata() {
         Ok(metadata) if metadata.is_dir() => metadata,
@@ -43,7 +44,7 @@ pub(super) fn check(data: &Path) -> Vec<Finding> {
         findings.push(Finding::ok(CHECK, format!("{shown} is its owner's only")));
     }
     findings.push(lock(data));
-    findings.push(disk(data));
+    findings.push(disk(data, floor));
     findings
 }
 
@@ -124,11 +125,11 @@ fn answers(_: &Path) -> bool {
     false
 }
 
-fn disk(data: &Path) -> Finding {
+fn disk(data: &Path, floor_bytes: u64) -> Finding {
     const CHECK: &str = "disk";
-    let floor = figures::mebibytes(Journal::DISK_FLOOR);
+    let floor = figures::mebibytes(floor_bytes);
     match journal::free_bytes(data) {
-        Ok(free) if free < Journal::DISK_FLOOR => Finding::problem(
+        Ok(free) if free < floor_bytes => Finding::problem(
             CHECK,
             format!(
                 "{} free, and collection leaves {floor} alone",
@@ -136,7 +137,7 @@ fn disk(data: &Path) -> Finding {
             ),
             "make room: collection goes on by itself then",
         ),
-        Ok(free) if free < ROOM * Journal::DISK_FLOOR => Finding::warning(
+        Ok(free) if free < floor_bytes.saturating_mul(ROOM) => Finding::warning(
             CHECK,
             format!(
                 "{} free; collection stops at {floor}",

@@ -1,6 +1,7 @@
 //! The journal: whether it opens, is of a known schema, and whole; and whether the clock fits what it says.
 
 use super::Finding;
+use crate::config::JournalOptions;
 use crate::connectors::schema;
 use crate::figures;
 use connector_runtime::Clock;
@@ -15,11 +16,15 @@ const SLACK_MS: u64 = 60_000;
 const RESTORE: &str = "stop what uses it, check the disk, and restore a backup (`connector-host restore BACKUP --replace`)";
 
 /// What was found, and the journal's schema.
-pub(super) fn check(data: &Path) -> (Vec<Finding>, Option<usize>) {
+pub(super) fn check(data: &Path, options: &JournalOptions) -> (Vec<Finding>, Option<usize>) {
     let now = Clock::system().now_ms();
     match journal::examine(data, Depth::Quick) {
         Ok(found) => (
-            vec![state(&found), clock(now, found.latest_ms)],
+            vec![
+                state(&found),
+                limit(&found, options),
+                clock(now, found.latest_ms),
+            ],
             Some(found.schema),
         ),
         Err(JournalError::Missing { .. }) => {
@@ -61,6 +66,21 @@ fn state(found: &Examination) -> Finding {
         return Finding::warning(CHECK, message, remedy);
     }
     Finding::ok(CHECK, message)
+}
+
+/// The journal's size against its limit.
+fn limit(found: &Examination, options: &JournalOptions) -> Finding {
+    let (used, limit) = (found.size.used_bytes(), options.retention.size_bytes);
+    let message = format!(
+        "it uses {} of {} (`size_limit_gib`)",
+        figures::mebibytes(used),
+        figures::mebibytes(limit)
+    );
+    if u128::from(used) * 5 < u128::from(limit) * 4 {
+        return Finding::ok(CHECK, message);
+    }
+    let remedy = "raise the limit if the disk has room; `connector-host consumers list` shows who is behind: at the limit collection waits for them, and otherwise the oldest records go before `retention_days`";
+    Finding::warning(CHECK, message, remedy)
 }
 
 fn clock(now: u64, latest: Option<u64>) -> Finding {

@@ -134,6 +134,21 @@ const JOURNAL_USED: Family = gauge(
     &[],
     "What of it holds something",
 );
+const JOURNAL_LIMIT: Family = gauge(
+    "connector_host_journal_size_limit_bytes",
+    &[],
+    "How much of it may hold something",
+);
+const JOURNAL_OLDEST: Family = gauge(
+    "connector_host_journal_oldest_block_time_seconds",
+    &[],
+    "When the oldest block of the journal was written, since 1970",
+);
+const SKIPPED: Family = gauge(
+    "connector_host_consumer_skipped_records",
+    &["consumer"],
+    "Records that a consumer has lost in the last 90 days because it was too far behind",
+);
 const LAG: Family = gauge(
     "connector_host_consumer_lag_blocks",
     &["consumer"],
@@ -157,7 +172,7 @@ const PROCESS_START: Family = gauge(
 
 /// Every family, in the order in which they are written.
 #[cfg(test)]
-pub(crate) const FAMILIES: [&Family; 21] = [
+pub(crate) const FAMILIES: [&Family; 24] = [
     &RUNS,
     &RUNS_UNDER_WAY,
     &RUN_DURATION,
@@ -174,7 +189,10 @@ pub(crate) const FAMILIES: [&Family; 21] = [
     &ALERTS,
     &JOURNAL_SIZE,
     &JOURNAL_USED,
+    &JOURNAL_LIMIT,
+    &JOURNAL_OLDEST,
     &LAG,
+    &SKIPPED,
     &BUILD,
     &PROCESS_CPU,
     &PROCESS_MEMORY,
@@ -284,9 +302,19 @@ impl View {
         Out::new(&mut metric, Labels::new()).level(self.gauges.journal_size)?;
         let mut metric = describe(encoder, &JOURNAL_USED)?;
         Out::new(&mut metric, Labels::new()).level(self.gauges.journal_used)?;
+        let mut metric = describe(encoder, &JOURNAL_LIMIT)?;
+        Out::new(&mut metric, Labels::new()).level(self.gauges.journal_limit)?;
+        let mut metric = describe(encoder, &JOURNAL_OLDEST)?;
+        if let Some(written_ms) = self.gauges.journal_oldest_ms {
+            Out::new(&mut metric, Labels::new()).level(written_ms / 1_000)?;
+        }
         let mut metric = describe(encoder, &LAG)?;
         for (consumer, blocks) in &self.lag {
             Out::new(&mut metric, vec![("consumer", consumer)]).level(*blocks)?;
+        }
+        let mut metric = describe(encoder, &SKIPPED)?;
+        for (consumer, records) in &self.gauges.skipped {
+            Out::new(&mut metric, vec![("consumer", consumer)]).level(*records)?;
         }
         let mut metric = describe(encoder, &BUILD)?;
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];

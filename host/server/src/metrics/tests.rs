@@ -29,6 +29,9 @@ fn watching(connectors: &[&Identity]) -> Gauges {
     Gauges {
         journal_size: 8_192,
         journal_used: 4_096,
+        journal_limit: 16_384,
+        journal_oldest_ms: Some(1_772_442_000_500),
+        skipped: [("index".to_owned(), 12)].into(),
         connectors: connectors
             .iter()
             .map(|identity| Watched {
@@ -88,6 +91,9 @@ fn a_run_is_counted_for_its_connector_and_in_the_sums() {
         "connector_host_open_alerts{kind=\"failing\"} 2",
         "connector_host_journal_size_bytes 8192",
         "connector_host_journal_used_bytes 4096",
+        "connector_host_journal_size_limit_bytes 16384",
+        "connector_host_journal_oldest_block_time_seconds 1772442000",
+        "connector_host_consumer_skipped_records{consumer=\"index\"} 12",
         "process_start_time_seconds 1772442900.0",
         "# EOF",
     ] {

@@ -51,7 +51,9 @@ pub(crate) fn next(facts: &Facts, options: &ScheduleOptions) -> Option<u64> {
     let due = due.saturating_add(jitter);
     match (facts.judged(), facts.not_before) {
         (Some(State::StoppedAfterRefusedLogin | State::SetAside), _) => None,
-        (Some(State::WaitingForQuota), Some(not_before)) => Some(not_before),
+        (Some(State::WaitingForQuota | State::WaitingForRoom), Some(not_before)) => {
+            Some(not_before)
+        }
         (_, not_before) => Some(due.max(not_before.unwrap_or(0))),
     }
 }

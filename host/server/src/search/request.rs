@@ -1,5 +1,6 @@
 //! A search, checked: what the API and the command line hand to whoever answers it.
 
+use super::documents::SEQ;
 use super::query::Query;
 use connector_runtime::interflow::Index;
 use serde_json::Value;
@@ -44,6 +45,20 @@ pub(crate) struct SearchRequest {
     pub(crate) histogram: Option<Histogram>,
     /// Count the values that some fields have in the hits.
     pub(crate) top: Vec<TopValues>,
+}
+
+impl SearchRequest {
+    /// The whole order: what was asked for, and the newest arrivals first where that says nothing more.
+    pub(crate) fn order(&self) -> Vec<SortKey> {
+        let mut order = self.sort.clone();
+        if !order.iter().any(|key| key.field == SEQ) {
+            order.push(SortKey {
+                field: SEQ.into(),
+                descending: true,
+            });
+        }
+        order
+    }
 }
 
 /// A record's two times.

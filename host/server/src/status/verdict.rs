@@ -10,7 +10,7 @@ use serde_json::Value;
 /// What the last run came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// Healthy, incomplete, failing, stopped after a refused login, waiting for quota, held back or set aside.
+    /// Healthy, incomplete, failing, stopped after a refused login, waiting for quota or room, held back or set aside.
     pub(crate) state: State,
     /// Why, in a sentence without secrets.
     pub(crate) reason: String,
@@ -54,6 +54,12 @@ impl Verdict {
             (State::WaitingForQuota, Some(until)) => {
                 format!(
                     "waiting for quota until {}: {reason}",
+                    figures::moment(until)
+                )
+            }
+            (State::WaitingForRoom, Some(until)) => {
+                format!(
+                    "waiting for room until {}: {reason}",
                     figures::moment(until)
                 )
             }
@@ -118,6 +124,7 @@ impl Ended {
         let state = match ledger.outcome {
             RunOutcome::Done => State::Healthy,
             RunOutcome::Incomplete => State::Incomplete,
+            RunOutcome::Postponed if ledger.lacked_room() => State::WaitingForRoom,
             RunOutcome::Postponed if ledger.resume_at.is_some() => State::WaitingForQuota,
             // The next run goes on where this one had taken all that one may take.
             RunOutcome::Postponed => State::Incomplete,

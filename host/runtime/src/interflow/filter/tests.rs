@@ -130,7 +130,7 @@ fn what_remains_of_a_dropped_record_is_what_the_assets_need() {
     assert_eq!(
         remains(&record()),
         json!({"dropped": {
-            "stellar_uuid": "u1772440877000", "msg_class": "acme_findings", "timestamp": 1, "host.id": "7",
+            "stellar_uuid": "u1772440877000", "msg_class": "acme_findings", "timestamp": 1, "host.id": "7", "host.ip": ["192.0.2.1", "192.0.2.2"],
             "vulnerability.id": "9", "vulnerability.status": "Fixed", "vulnerability.severity": "high",
             "vulnerability.cve": ["CVE-2026-0001"], "vulnerability.qds": 78,
         }})

@@ -32,6 +32,7 @@ impl Kept {
         let accepted = AcceptedGrants::read(catalogue.journal())?;
         let plugin = host.plugin(&definition, &accepted).await?;
         let settings = host.settings(&definition, &plugin)?;
+        host.journal_options().bind(catalogue.journal());
         host.keep_quota_in(catalogue.journal());
         Ok(Self {
             host,
