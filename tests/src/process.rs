@@ -106,7 +106,16 @@ impl SimProcess {
     /// # Errors
     /// If it does not answer 200.
     pub fn control(&self, path: &str) -> std::io::Result<String> {
-        self.ask("POST", path)
+        self.ask("POST", path, "")
+    }
+
+    /// Turns all switches off but these, written as for `--switch`.
+    ///
+    /// # Errors
+    /// If it does not answer 200.
+    pub fn switch(&self, switches: &[&str]) -> std::io::Result<String> {
+        let body = serde_json::json!({"clear": ["all"], "set": switches});
+        self.ask("POST", "/_sim/faults", &body.to_string())
     }
 
     /// Reads one of the simulator's own routes.
@@ -114,16 +123,17 @@ impl SimProcess {
     /// # Errors
     /// If it does not answer 200.
     pub fn get(&self, path: &str) -> std::io::Result<String> {
-        self.ask("GET", path)
+        self.ask("GET", path, "")
     }
 
     /// HTTP/1.0, so that the answer ends with the connection and is not chunked.
-    fn ask(&self, method: &str, path: &str) -> std::io::Result<String> {
+    fn ask(&self, method: &str, path: &str, body: &str) -> std::io::Result<String> {
         let authority = self.address.trim_start_matches("http://");
         let mut stream = TcpStream::connect(authority)?;
         write!(
             stream,
-            "{method} {path} HTTP/1.0\r\nhost: {authority}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.0\r\nhost: {authority}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
         )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;

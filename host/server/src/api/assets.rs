@@ -57,6 +57,8 @@ pub(crate) struct AssetsQuery {
     pub(crate) os: Option<String>,
     /// What told of it.
     pub(crate) data_sources: Option<String>,
+    /// The class of a record that told of it.
+    pub(crate) msg_class: Option<String>,
     pub(crate) state: Option<String>,
     pub(crate) first_seen: Option<String>,
     pub(crate) last_seen: Option<String>,
@@ -95,6 +97,7 @@ impl AssetsQuery {
             ("iphistory", &self.iphistory),
             ("os", &self.os),
             ("data_sources", &self.data_sources),
+            ("msg_class", &self.msg_class),
             ("state", &self.state),
             ("first_seen", &self.first_seen),
             ("last_seen", &self.last_seen),

@@ -40,7 +40,7 @@ const fn column(name: &'static str, column: &'static str, kind: Kind) -> Column 
     }
 }
 
-const ALL: [Column; 25] = [
+const ALL: [Column; 26] = [
     column("name", "a.shown_name", Kind::Text),
     column("id", "a.id", Kind::Text),
     column("hostname", "a.hostname", Kind::Text),
@@ -54,6 +54,7 @@ const ALL: [Column; 25] = [
     column("iphistory", "a.iphistory", Kind::History),
     column("os", "a.os", Kind::Text),
     column("data_sources", "a.data_sources", Kind::List),
+    column("msg_class", "a.msg_class", Kind::List),
     column("state", "a.state", Kind::Text),
     column("first_seen", "a.first_seen", Kind::Time),
     column("last_seen", "a.last_seen", Kind::Time),

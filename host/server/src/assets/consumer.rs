@@ -282,7 +282,9 @@ impl<'a> Taking<'a> {
         let seen = machine
             .host
             .as_deref()
-            .and_then(|host| self.times.get(host));
+            .and_then(|host| self.times.get(host))
+            // Without a time it says nothing about one.
+            .filter(|time| **time > 0);
         let last = seen.map_or(last, |seen| last.min(*seen));
         let sighting = Sighting {
             tenant: &block.tenant_id,

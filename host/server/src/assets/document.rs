@@ -26,6 +26,8 @@ pub(crate) struct AssetDocument {
     pub(crate) os: Option<String>,
     /// What told of it.
     pub(crate) data_sources: Vec<String>,
+    /// The classes of the records that told of it.
+    pub(crate) msg_class: Vec<String>,
     /// `new`.
     pub(crate) state: String,
     pub(crate) first_seen: u64,
@@ -100,7 +102,7 @@ pub(crate) struct OpenDetection {
 /// The columns that [`AssetDocument::of_row`] reads, of `assets a JOIN tenants t`.
 pub(super) const COLUMNS: &str = "a.seq, a.id, a.shown_name, a.hostname, a.ip, a.mac, a.iphistory, a.os, a.data_sources, a.state,
     a.first_seen, a.last_seen, a.tenant, t.name, a.vendor_ids, a.aliases, a.tags,
-    a.critical, a.high, a.medium, a.low, a.informational, a.unknown, a.cves, a.worst_qds";
+    a.critical, a.high, a.medium, a.low, a.informational, a.unknown, a.cves, a.worst_qds, a.msg_class";
 
 /// A list that was written here.
 fn list<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<T>> {
@@ -123,6 +125,7 @@ impl AssetDocument {
             iphistory: list(row, 6)?,
             os: row.get(7)?,
             data_sources: list(row, 8)?,
+            msg_class: list(row, 25)?,
             state: row.get(9)?,
             first_seen: number(10)?,
             last_seen: number(11)?,

@@ -43,6 +43,8 @@ pub(super) struct Parts {
     /// None if nothing is said about tags.
     pub(super) tags: Option<Vec<String>>,
     pub(super) source: Option<String>,
+    /// Of the record.
+    pub(super) class: Option<String>,
 }
 
 /// See the module. Texts are trimmed and not empty; addresses are in their shortest form, each once.
@@ -61,6 +63,7 @@ pub(super) struct Machine {
     pub(super) os: Option<String>,
     pub(super) tags: Option<Vec<String>>,
     pub(super) source: Option<String>,
+    pub(super) class: Option<String>,
 }
 
 /// One thing that a machine is recognised by.
@@ -131,6 +134,7 @@ impl Machine {
                 .tags
                 .map(|tags| distinct(tags.into_iter().filter_map(|tag| text(Some(tag))))),
             source: text(parts.source),
+            class: text(parts.class),
         }
     }
 

@@ -45,6 +45,7 @@ pub(super) fn merge(
          ON CONFLICT DO UPDATE SET view = CASE WHEN excluded.last > last THEN excluded.view ELSE view END,
              last = max(last, excluded.last), current = max(current, excluded.current)",
         "INSERT INTO sources (asset, source) SELECT ?1, source FROM sources WHERE asset = ?2 ON CONFLICT DO NOTHING",
+        "INSERT INTO classes (asset, class) SELECT ?1, class FROM classes WHERE asset = ?2 ON CONFLICT DO NOTHING",
         "UPDATE aliases SET asset = ?1 WHERE asset = ?2",
         "INSERT INTO aliases (alias, asset) SELECT id, ?1 FROM assets WHERE seq = ?2",
     ] {
@@ -53,6 +54,7 @@ pub(super) fn merge(
     for statement in [
         "DELETE FROM addresses WHERE asset = ?1",
         "DELETE FROM sources WHERE asset = ?1",
+        "DELETE FROM classes WHERE asset = ?1",
         "DELETE FROM assets WHERE seq = ?1",
     ] {
         database.prepare_cached(statement)?.execute([goes])?;
@@ -94,6 +96,13 @@ pub(super) fn describe(
             "INSERT INTO sources (asset, source) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
         )?
         .execute(params![asset, source])?;
+    if let Some(class) = &machine.class {
+        database
+            .prepare_cached(
+                "INSERT INTO classes (asset, class) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![asset, class])?;
+    }
     if machine.ips.is_empty() {
         return Ok(());
     }

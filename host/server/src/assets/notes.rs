@@ -109,6 +109,7 @@ impl Dropped {
             tracking: self.text("asset.tracking"),
             ips,
             name: self.text("host.name"),
+            class: self.text("msg_class"),
             ..Parts::default()
         })
     }

@@ -29,11 +29,13 @@ pub(super) struct Record<'a> {
     vulnerability: Option<&'a RawValue>,
     #[serde(borrow, default)]
     msg_origin: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    msg_class: Option<&'a RawValue>,
 }
 
 /// What a record says of its machine, as it is written: two records that agree in it agree in everything about the machine.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Written<'a>([Option<&'a str>; 5]);
+pub(super) struct Written<'a>([Option<&'a str>; 6]);
 
 impl<'a> Record<'a> {
     /// Reads a record; none if it is no record.
@@ -49,6 +51,7 @@ impl<'a> Record<'a> {
             text(self.cloud),
             text(self.asset),
             text(self.msg_origin),
+            text(self.msg_class),
         ])
     }
 
@@ -75,6 +78,7 @@ impl<'a> Record<'a> {
                 .tags
                 .map(|tags| tags.0.into_iter().map(Text::owned).collect()),
             source: owned(origin.source),
+            class: owned(part(self.msg_class)),
         })
     }
 
@@ -111,85 +115,93 @@ fn owned(text: Option<Text<'_>>) -> Option<String> {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Host<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     id: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     ip: Texts<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     mac: Texts<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     name: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     hostname: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     os: Os<'a>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Os<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     full: Option<Text<'a>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Cloud<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     instance: Instance<'a>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Instance<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     id: Option<Text<'a>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Asset<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     id: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     network: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     tracking: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     tags: Option<Texts<'a>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Origin<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     source: Option<Text<'a>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Event<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     id: Option<Text<'a>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Vulnerability<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     id: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     finding_id: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     title: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     status: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     severity: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     qds: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "lenient")]
     cve: Texts<'a>,
+}
+
+/// A value; the default if it is of another kind than it should be, so that what stands beside it counts.
+fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let raw = <&'de RawValue>::deserialize(deserializer)?;
+    Ok(part(Some(raw)))
 }
 
 /// A text; numbers count as what is written.
@@ -236,15 +248,13 @@ struct Texts<'a>(Vec<Text<'a>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum OneOrMany<'a> {
-            Many(#[serde(borrow)] Vec<Text<'a>>),
-            One(#[serde(borrow)] Text<'a>),
-        }
-        Ok(Self(match OneOrMany::deserialize(deserializer)? {
-            OneOrMany::Many(texts) => texts,
-            OneOrMany::One(text) => vec![text],
-        }))
+        let raw = <&'de RawValue>::deserialize(deserializer)?;
+        let one = |raw: &'de RawValue| serde_json::from_str::<Text<'de>>(raw.get()).ok();
+        Ok(Self(
+            match serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
+                Ok(many) => many.into_iter().filter_map(one).collect(),
+                Err(_) => one(raw).into_iter().collect(),
+            },
+        ))
     }
 }

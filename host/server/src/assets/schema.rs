@@ -46,6 +46,7 @@ CREATE TABLE assets (
     ip_order TEXT,
     iphistory TEXT NOT NULL DEFAULT '[]',
     data_sources TEXT NOT NULL DEFAULT '[]',
+    msg_class TEXT NOT NULL DEFAULT '[]',
     vendor_ids TEXT NOT NULL DEFAULT '[]',
     aliases TEXT NOT NULL DEFAULT '[]',
     open INTEGER NOT NULL DEFAULT 0,
@@ -83,6 +84,7 @@ CREATE TABLE addresses (
     PRIMARY KEY (asset, scope, ip)
 ) WITHOUT ROWID;
 CREATE TABLE sources (asset INTEGER NOT NULL, source TEXT NOT NULL, PRIMARY KEY (asset, source)) WITHOUT ROWID;
+CREATE TABLE classes (asset INTEGER NOT NULL, class TEXT NOT NULL, PRIMARY KEY (asset, class)) WITHOUT ROWID;
 CREATE TABLE parts (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE detections (
     host INTEGER NOT NULL,

@@ -33,6 +33,7 @@ pub(super) fn refresh(database: &Connection, asset: i64) -> rusqlite::Result<()>
         })?
         .collect::<Result<_, _>>()?;
     let sources = texts("SELECT source FROM sources WHERE asset = ?1 ORDER BY source")?;
+    let classes = texts("SELECT class FROM classes WHERE asset = ?1 ORDER BY class")?;
     let aliases = texts("SELECT alias FROM aliases WHERE asset = ?1 ORDER BY alias")?;
     let vendor_ids: Vec<String> = database
         .prepare_cached("SELECT DISTINCT value FROM identities WHERE asset = ?1 AND kind = ?2 ORDER BY length(value), value")?
@@ -45,7 +46,7 @@ pub(super) fn refresh(database: &Connection, asset: i64) -> rusqlite::Result<()>
         .prepare_cached(
             "UPDATE assets SET ip = ?2, ip_order = ?3, iphistory = ?4, data_sources = ?5, vendor_ids = ?6, aliases = ?7,
                  open = ?8, critical = ?9, high = ?10, medium = ?11, low = ?12, informational = ?13, unknown = ?14,
-                 cves = ?15, worst_qds = ?16, shown_name = coalesce(name, hostname, ?17, ?18, id)
+                 cves = ?15, worst_qds = ?16, shown_name = coalesce(name, hostname, ?17, ?18, id), msg_class = ?19
              WHERE seq = ?1",
         )?
         .execute(params![
@@ -67,6 +68,7 @@ pub(super) fn refresh(database: &Connection, asset: i64) -> rusqlite::Result<()>
             found.worst_qds,
             ips.first(),
             vendor_ids.first(),
+            list(&classes),
         ])?;
     Ok(())
 }

@@ -50,7 +50,7 @@ fn merged(mut into: Value, from: &Value) -> Value {
 fn host(id: &str, minutes: u64, more: Value) -> Value {
     let record = json!({
         "timestamp": at(minutes), "host": {"id": id}, "event": {"category": "host"},
-        "msg_origin": {"source": "acme_scanner"},
+        "msg_origin": {"source": "acme_scanner"}, "msg_class": "acme_hosts",
     });
     merged(record, &more)
 }
@@ -65,6 +65,7 @@ fn finding(id: &str, identity: &str, minutes: u64, more: Value) -> Value {
         "timestamp": at(minutes), "host": {"id": id, "name": format!("host-{id}")},
         "event": {"category": "vulnerability", "id": identity},
         "vulnerability": {"id": "9001", "status": "Active", "severity": "high"}, "msg_origin": {"source": "acme_scanner"},
+        "msg_class": "acme_findings",
     });
     merged(record, &more)
 }

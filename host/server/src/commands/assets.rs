@@ -237,6 +237,7 @@ fn describe_one(found: &AssetWithDetections) -> String {
         ("os", text(&asset.os)),
         ("tags", list(&asset.tags)),
         ("sources", list(&asset.data_sources)),
+        ("classes", list(&asset.msg_class)),
         ("vendor ids", list(&asset.vendor_ids)),
         ("was", list(&asset.aliases)),
         ("tenant", asset.tenant_name.clone()),

@@ -70,7 +70,8 @@ pub(crate) fn run(
             let catalogue = Catalogue::open(&directory)?;
             let journal = catalogue.journal();
             let oldest = journal.blocks(None, 0).next().transpose()?;
-            let from_ms = oldest.map(|block| block.written_ms);
+            let from_ms = oldest.as_ref().map(|block| block.written_ms);
+            let is_whole = oldest.is_none_or(|block| block.offset == 1);
             let mut consumer = IndexConsumer::new(&directory, configured.retention, &clock);
             let name = crate::search::index::NAME;
             consumer.remove().map_err(|source| Failure::Consumer {
@@ -82,9 +83,13 @@ pub(crate) fn run(
             let text = match from_ms {
                 None => "the journal is empty, and so is the search index".to_owned(),
                 Some(from_ms) => format!(
-                    "the search index was built anew of {}, from {} on: what was collected before is not in the journal any more",
+                    "the search index was built anew of {}, from {} on{}",
                     figures::counted(records, "record"),
-                    figures::moment(from_ms)
+                    figures::moment(from_ms),
+                    match is_whole {
+                        true => ": everything that was ever collected",
+                        false => ": what was collected before is not in the journal any more",
+                    }
                 ),
             };
             let document = RebuildDocument {

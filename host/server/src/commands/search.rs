@@ -213,11 +213,10 @@ async fn await_consumer(client: &Client, data: &Path, name: &str) -> Result<(), 
             return Ok(());
         };
         if consumer.failure.is_some() || clock.elapsed() >= PATIENCE {
-            tracing::warn!(
-                "{} of the journal are not in the answer: consumer {name} is behind, and `connector-host consumers list` says why",
+            return Err(Failure::Busy(format!(
+                "consumer {name} of the process that serves is {} behind, so that not everything would be found; `connector-host consumers list` says why",
                 figures::counted(end - consumer.offset, "block")
-            );
-            return Ok(());
+            )));
         }
         clock.sleep(PAUSE).await;
     }

@@ -8,6 +8,7 @@ use super::{Consumer, ConsumerError, Pace};
 use connector_runtime::Clock;
 use connector_runtime::journal::Journal;
 use connector_runtime::runs::Stop;
+use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -70,9 +71,14 @@ impl Follower {
         let mut wait = FIRST_WAIT;
         while !self.stop.is_requested() {
             let before = self.shared.get().offset;
-            let error = match self.follow() {
-                Ok(()) | Err(ConsumerError::Stopped) => return,
-                Err(error) => error,
+            // Whatever it was doing is begun again behind another `open`.
+            let followed = panic::catch_unwind(AssertUnwindSafe(|| self.follow()));
+            let error = match followed {
+                Ok(Ok(()) | Err(ConsumerError::Stopped)) => return,
+                Ok(Err(error)) => error,
+                Err(_) => ConsumerError::Files(
+                    "it broke off: this is a mistake in the program, and its log says where".into(),
+                ),
             };
             if self.shared.get().offset > before {
                 wait = FIRST_WAIT;
@@ -103,6 +109,7 @@ impl Follower {
             .consumer(&name)?
             .map_or(0, |row| row.acknowledged);
         let held = self.consumer.open(noted)?;
+        check_place(&self.journal, &name, held)?;
         if held != noted {
             self.acknowledge(held)?;
         }
@@ -125,6 +132,8 @@ impl Follower {
             }
             if progress.is_due(pace, self.clock.elapsed()) {
                 self.commit(&mut progress)?;
+                // However much there is to take.
+                self.rest(&mut progress)?;
             }
             if let Some(block) = self.journal.blocks(None, progress.taken).next() {
                 let block = block?;
@@ -146,16 +155,24 @@ impl Follower {
                 }
                 continue;
             }
-            if now >= progress.rest_at {
-                let again = self.consumer.rest()?;
-                progress.rest_at = self.clock.elapsed() + again.unwrap_or(REST).min(REST);
-                // Nothing is wrong any more, even if there was nothing to commit.
-                self.shared.recover();
+            if self.rest(&mut progress)? {
                 continue;
             }
             let rest = progress.rest_at.saturating_sub(now);
             self.wait(&mut told, rest.min(LOOK));
         }
+    }
+
+    /// Lets the consumer rest if its time has come, and answers whether it had.
+    fn rest(&mut self, progress: &mut Progress) -> Result<bool, ConsumerError> {
+        if self.clock.elapsed() < progress.rest_at {
+            return Ok(false);
+        }
+        let again = self.consumer.rest()?;
+        progress.rest_at = self.clock.elapsed() + again.unwrap_or(REST).min(REST);
+        // Nothing is wrong any more, even if there was nothing to commit.
+        self.shared.recover();
+        Ok(true)
     }
 
     fn commit(&mut self, progress: &mut Progress) -> Result<(), ConsumerError> {
@@ -208,6 +225,17 @@ impl Progress {
     }
 }
 
+/// Refuses a consumer that holds more than there ever was: its files were made of another journal.
+fn check_place(journal: &Journal, name: &str, held: u64) -> Result<(), ConsumerError> {
+    let last = journal.last_offset()?;
+    if held <= last {
+        return Ok(());
+    }
+    Err(ConsumerError::Files(format!(
+        "{name} holds everything up to block {held}, and the journal ends at block {last}: what it keeps was made of another journal. Move its files in the data directory away, and it begins anew"
+    )))
+}
+
 /// Gives a consumer everything that the journal has now, on the present thread; answers how many records it was given.
 /// `tell` hears of every block: how many of how many were looked at.
 ///
@@ -221,6 +249,7 @@ pub(super) fn catch_up(
 ) -> Result<u64, ConsumerError> {
     let last = journal.last_offset()?;
     let held = consumer.open(noted)?;
+    check_place(journal, consumer.name(), held)?;
     let pace = consumer.pace();
     let (mut taken, mut uncommitted, mut records) = (held, 0, 0);
     for block in journal.blocks(None, held) {

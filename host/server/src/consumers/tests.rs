@@ -16,6 +16,9 @@ struct Held {
     taken: Vec<String>,
     /// How many calls of `take` are to fail.
     failures: usize,
+    /// Whether the next one panics.
+    panics: bool,
+    rests: usize,
     opened: usize,
 }
 
@@ -50,6 +53,10 @@ impl Consumer for Memory {
         let records = block.records()?;
         let text = |record| String::from_utf8_lossy(record).into_owned();
         held.taken.extend(records.iter().map(text));
+        if std::mem::take(&mut held.panics) {
+            drop(held);
+            panic!("a mistake in a consumer");
+        }
         if held.failures > 0 {
             held.failures -= 1;
             return Err(ConsumerError::Destination {
@@ -71,6 +78,11 @@ impl Consumer for Memory {
 
     fn pace(&self) -> Pace {
         self.pace
+    }
+
+    fn rest(&mut self) -> Result<Option<Duration>, ConsumerError> {
+        self.held.lock().unwrap().rests += 1;
+        Ok(None)
     }
 }
 
@@ -361,4 +373,66 @@ async fn catching_up_gives_everything_once_and_says_how_far_it_is() {
     assert_eq!(told, [(1, 3), (2, 3), (3, 3)]);
     assert_eq!(catch_up(&mut told), 0);
     assert_eq!(watched.numbers(), numbered(0..6));
+}
+
+#[tokio::test]
+async fn a_consumer_that_breaks_off_is_begun_again() {
+    let mut bench = Bench::new();
+    let mut watched = Watched::new("index");
+    watched.held.lock().unwrap().panics = true;
+    let last = bench.commit(0, &[Index::Syslog]).await;
+    let stop = Stop::default();
+    let registry = bench
+        .start(vec![(watched.consumer(), Start::Oldest)], &stop)
+        .await;
+    watched.until(last).await;
+    stop.request();
+    registry.finish().await;
+    assert_eq!(watched.numbers(), numbered(0..2));
+}
+
+#[tokio::test]
+async fn a_consumer_of_another_journal_says_so_and_takes_nothing() {
+    let mut bench = Bench::new();
+    let watched = Watched::new("index");
+    watched.held.lock().unwrap().offset = 9;
+    bench.commit(0, &[Index::Syslog]).await;
+    let stop = Stop::default();
+    let registry = bench
+        .start(vec![(watched.consumer(), Start::Oldest)], &stop)
+        .await;
+    let consumers = registry.consumers();
+    while consumers.states()[0].failure.is_none() {
+        tokio::task::yield_now().await;
+    }
+    stop.request();
+    registry.finish().await;
+    let failure = consumers.states()[0].failure.clone().unwrap();
+    assert!(
+        failure.contains("up to block 9") && failure.contains("ends at block 1"),
+        "{failure}"
+    );
+    assert_eq!(bench.acknowledged("index"), 0);
+    let caught_up =
+        follower::catch_up(&bench.journal, &mut watched.consumer(), 0, |_, _| {}).unwrap_err();
+    assert!(caught_up.to_string().contains("another journal"));
+}
+
+#[tokio::test]
+async fn a_consumer_rests_between_commits_however_much_there_is_to_take() {
+    let mut bench = Bench::new();
+    let mut watched = Watched::new("index");
+    let mut consumer = watched.consumer();
+    consumer.pace.records = 2;
+    for _ in 0..3 {
+        bench.commit(0, &[Index::Syslog]).await;
+    }
+    let stop = Stop::default();
+    let registry = bench.start(vec![(consumer, Start::Oldest)], &stop).await;
+    watched.until(1).await;
+    watched.until(2).await;
+    let rests = watched.held.lock().unwrap().rests;
+    stop.request();
+    registry.finish().await;
+    assert!(rests >= 1);
 }

@@ -181,7 +181,8 @@ impl SearchIndex {
                     if note.generation == there.note.generation {
                         // Also when the note is the same: merged segments are gone from the disk some day.
                         there.reader.reload()?;
-                        there.note = note;
+                        // Read again: one that is older than what is searched could show what has expired.
+                        there.note = Note::read(&there.index)?;
                     } else {
                         *there = folder::open(&self.folder)?;
                     }
@@ -238,7 +239,7 @@ impl SearchIndex {
         let source = document
             .get_first(commit.fields.source)
             .and_then(|source| source.as_str())
-            .and_then(|source| serde_json::from_str::<Value>(source).ok());
+            .and_then(document::shown);
         let source = source.ok_or_else(|| {
             self.unreadable(&TantivyError::InvalidArgument(
                 "a record in it is damaged".into(),

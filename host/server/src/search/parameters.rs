@@ -20,7 +20,7 @@ const SIZE: usize = 10;
 /// How many values of a field are counted if nothing is said.
 const VALUES: usize = 10;
 /// The most fields of an order, and the most whose values are counted in one search.
-const MOST_FIELDS: usize = 10;
+const MOST_FIELDS: usize = 4;
 /// The narrowest column of a histogram.
 const NARROWEST: Duration = Duration::from_secs(1);
 

@@ -399,7 +399,7 @@ fn an_asset_has_what_its_records_say() {
         json!({
             "id": id, "name": "build-07.corp.example", "hostname": "build-07", "ip": ["192.0.2.5", "2001:db8::5"],
             "mac": ["00-00-5E-00-53-23"], "iphistory": [], "os": "Ubuntu Linux 22.04.4", "data_sources": ["acme_scanner"],
-            "state": "new", "first_seen": at(1), "last_seen": at(1), "tenantid": tenant, "tenant_name": "acme",
+            "msg_class": ["acme_hosts"], "state": "new", "first_seen": at(1), "last_seen": at(1), "tenantid": tenant, "tenant_name": "acme",
             "vendor_ids": ["1"], "aliases": [], "tags": ["Servers", "Build"], "cves": 0,
             "open_detections": {"critical": 0, "high": 0, "medium": 0, "low": 0, "informational": 0, "unknown": 0},
         })
@@ -473,6 +473,8 @@ fn assets_are_filtered_and_sorted_by_any_column() {
         ("tags", "a", &["Alpha"]),
         ("tenant_name", "other", &["gamma"]),
         ("data_sources", "acme", &["Alpha", "beta", "gamma"]),
+        ("msg_class", "acme_hosts", &["Alpha", "beta", "gamma"]),
+        ("msg_class", "acme_findings", &["Alpha", "beta"]),
         ("vendor_ids", "3", &["gamma"]),
         ("state", "new", &["Alpha", "beta", "gamma"]),
         ("severity", "critical", &["Alpha"]),

@@ -235,7 +235,7 @@ impl Clauses<'_> {
     fn times(&self, path: &str, from: Option<i64>, to: Option<i64>) -> Clause {
         let at = |ms: i64| {
             let mut path = self.path(path);
-            path.append_type_and_fast_value(tantivy::DateTime::from_timestamp_millis(ms));
+            path.append_type_and_fast_value(super::document::moment(ms));
             path
         };
         Box::new(Plain(RangeQuery::new(

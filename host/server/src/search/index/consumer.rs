@@ -243,6 +243,8 @@ impl Consumer for IndexConsumer {
     fn open(&mut self, _noted: u64) -> Result<u64, ConsumerError> {
         // Its lock is given back before it is asked for again, and what was not committed goes with it.
         self.writing = None;
+        // A folder that is begun anew does not know yet what has expired.
+        self.next_retention_ms = 0;
         let writing = self.begin_writing().map_err(|error| self.failed(&error))?;
         let offset = writing.opened.note.offset;
         self.writing = Some(writing);

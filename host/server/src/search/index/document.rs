@@ -3,7 +3,9 @@
 use super::schema::Fields;
 use crate::search::literal;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use tantivy::schema::TantivyDocument;
@@ -41,9 +43,10 @@ impl<'a> Record<'a> {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn parse(line: &'a [u8]) -> Result<Self, String> {
-        let node: Node<'a> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-        let Node::Object(mut entries) = node else {
-            return Err("it is no object".into());
+        let mut entries = match serde_json::from_slice(line) {
+            Ok(Node::Object(entries)) => entries,
+            Ok(_) => return Err("it is no object".into()),
+            Err(_) => readable(line)?,
         };
         let mut take = |name: &str| {
             let at = entries.iter().position(|(key, _)| key == name)?;
@@ -72,6 +75,40 @@ impl<'a> Record<'a> {
         document.add_u64(fields.write_time, self.write_time);
         document.add_field_value(fields.body, Seen::Node(&self.body));
     }
+}
+
+/// The members of a record that can be read, where one of them cannot: a number beyond all bounds, which is a text then, or
+/// objects too deep in one another.
+fn readable(line: &[u8]) -> Result<Vec<(Cow<'_, str>, Node<'_>)>, String> {
+    let members: BTreeMap<Cow<'_, str>, &RawValue> =
+        serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let members = members.into_iter().map(|(key, raw)| {
+        let node = serde_json::from_str(raw.get());
+        let text = || Node::Text(Cow::Borrowed(raw.get()));
+        (key, node.unwrap_or_else(|_| text()))
+    });
+    Ok(members.collect())
+}
+
+/// A record as it is shown. What of it cannot be read is shown as the text that it is.
+pub(super) fn shown(source: &str) -> Option<serde_json::Value> {
+    if let Ok(record) = serde_json::from_str(source) {
+        return Some(record);
+    }
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(source).ok()?;
+    let members = members.into_iter().map(|(key, raw)| {
+        let value = serde_json::from_str(raw.get());
+        (key, value.unwrap_or_else(|_| raw.get().into()))
+    });
+    Some(serde_json::Value::Object(members.collect()))
+}
+
+/// A moment as the index has it: in nanoseconds, so that those before 1677 and after 2262 are the first and the last.
+pub(super) fn moment(ms: i64) -> tantivy::DateTime {
+    const NANOSECONDS: i64 = 1_000_000;
+    tantivy::DateTime::from_timestamp_millis(
+        ms.clamp(i64::MIN / NANOSECONDS, i64::MAX / NANOSECONDS),
+    )
 }
 
 /// The 16 bytes of a UUID, which is the first 36 characters of a text.
@@ -134,7 +171,7 @@ impl<'a> Value<'a> for Seen<'a> {
             Node::Text(text) => match literal::instant(text) {
                 None => ReferenceValueLeaf::Str(text),
                 Some(ms) => {
-                    let time = tantivy::DateTime::from_timestamp_millis(ms);
+                    let time = moment(ms);
                     let both = [Seen::Text(text), Seen::Time(time)];
                     return ReferenceValue::Array(Elements::Both(both.into_iter()));
                 }

@@ -47,13 +47,24 @@ impl Bench {
 
     /// Commits records to the journal.
     async fn write(&mut self, tenant: &str, indices: &[Listed], records: Vec<Value>) -> u64 {
-        let connector = self.journal.connector(tenant, "a", "acme-scanner").unwrap();
         let mut lines = String::new();
         for record in &records {
             lines.push_str(&record.to_string());
             lines.push('\n');
         }
-        let count = records.len() as u64;
+        let offset = self.write_lines(tenant, indices, &lines).await;
+        for (line, record) in records.into_iter().enumerate() {
+            let id = record["stellar_uuid"].as_str().unwrap()[..36].to_owned();
+            self.records.retain(|(known, _, _)| *known != id);
+            let seq = (offset << 20) + line as u64;
+            self.records.push((id, seq, record));
+        }
+        offset
+    }
+
+    async fn write_lines(&mut self, tenant: &str, indices: &[Listed], lines: &str) -> u64 {
+        let connector = self.journal.connector(tenant, "a", "acme-scanner").unwrap();
+        let count = lines.lines().count() as u64;
         let times = (count > 0).then_some((1, 1));
         let block = Block::press(indices, count, times, lines.as_bytes(), b"").unwrap();
         let commit = Batch {
@@ -67,14 +78,7 @@ impl Bench {
             cache_removes: Vec::new(),
             block: Some(block),
         };
-        let offset = self.journal.commit(commit).await.unwrap().offset.unwrap();
-        for (line, record) in records.into_iter().enumerate() {
-            let id = record["stellar_uuid"].as_str().unwrap()[..36].to_owned();
-            self.records.retain(|(known, _, _)| *known != id);
-            let seq = (offset << 20) + line as u64;
-            self.records.push((id, seq, record));
-        }
-        offset
+        self.journal.commit(commit).await.unwrap().offset.unwrap()
     }
 
     fn take(&mut self) {
@@ -653,4 +657,43 @@ fn two_processes_do_not_write_the_same_index() {
     assert!(error.to_string().contains("another process"), "{error}");
     drop(first);
     assert_eq!(consumer().open(0).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_record_that_no_reader_of_numbers_can_read_is_found_and_shown_all_the_same() {
+    let mut bench = Bench::new(Retention::default());
+    let whole = record(1, json!({"a": "b"})).to_string();
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    for (number, member) in [
+        (1, "\"odd\":{\"e\":1e99999}"),
+        (2, &format!("\"odd\":{deep}")),
+    ] {
+        let whole = whole.replace(&uuid(1), &uuid(number));
+        let line = format!("{},{member}}}\n", whole.strip_suffix('}').unwrap());
+        bench.write_lines("acme", &BOTH, &line).await;
+    }
+    bench.follow();
+    assert_eq!(bench.count("a:b AND msg_class:acme_findings"), 2);
+    assert_eq!(bench.count("odd:1e99999"), 1);
+    let hits = bench.search(&asked("a:b")).hits.hits;
+    assert_eq!(hits[0].source["odd"], deep.as_str());
+    assert_eq!(hits[1].source["odd"], "{\"e\":1e99999}");
+}
+
+#[tokio::test]
+async fn times_before_1677_and_after_2262_are_the_first_and_the_last() {
+    let mut bench = Bench::new(Retention::default());
+    let times = [
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "2026-03-02T00:00:00Z",
+    ];
+    let records = times.iter().zip(1..);
+    let records = records.map(|(time, number)| record(number, json!({"seen": time})));
+    bench.write("acme", &BOTH, records.collect()).await;
+    bench.follow();
+    assert_eq!(bench.count("seen:>2026-03-01"), 2);
+    assert_eq!(bench.count("seen:<2026-03-01"), 1);
+    assert_eq!(bench.count("seen:>=2300-01-01"), 1);
+    assert_eq!(bench.count("seen:\"0001-01-01T00:00:00Z\""), 1);
 }
