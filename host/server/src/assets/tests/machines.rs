@@ -428,8 +428,9 @@ fn a_value_of_another_type_counts_as_missing() {
     );
     let assets = bench.assets();
     let names: Vec<_> = assets.iter().map(|asset| asset.name.as_str()).collect();
-    assert_eq!(names, ["5"], "a host that cannot be read says nothing");
-    assert_eq!(assets[0].ip, ["192.0.2.5"]);
+    assert_eq!(names, ["1", "5"], "what stands beside it counts");
+    assert_eq!(assets[0].ip, [""; 0]);
+    assert_eq!(assets[1].ip, ["192.0.2.5"]);
 }
 
 #[test]
