@@ -133,14 +133,14 @@ fn what_was_collected_is_found_and_counted_whether_a_host_serves_or_not() {
     assert!(lines[5].contains("hits, 3 shown"), "{table}");
     let here = found(
         &site,
-        &["--index", "scans", "--sort", "vulnerability.id,_id"],
+        &["--index", "scans", "--sort", "vulnerability.id,host.id"],
     );
 
     let serving = site.serve().unwrap();
     assert_answers(&site);
     let there = found(
         &site,
-        &["--index", "scans", "--sort", "vulnerability.id,_id"],
+        &["--index", "scans", "--sort", "vulnerability.id,host.id"],
     );
     assert_eq!(here["hits"], there["hits"]);
     serving.end().unwrap();

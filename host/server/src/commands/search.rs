@@ -285,6 +285,13 @@ async fn here(
     screen: &MultiProgress,
 ) -> Result<Source, Failure> {
     let data = host::data_directory(global)?;
+    // Where nothing was ever collected, nothing is made.
+    let catalogue = Catalogue::read(&data)?;
+    let tenant = match parameters.tenant.as_deref() {
+        None => None,
+        Some(asked) => Some(tenant_id(&catalogue, asked)?),
+    };
+    drop(catalogue);
     let searcher = match index {
         Index::Assets => {
             let assets = super::assets::up_to_date(global, screen).await?;
@@ -295,10 +302,6 @@ async fn here(
             bring_up_to_date(&data, &configured, screen)?;
             Searcher::default().with_index(&data, &configured)
         }
-    };
-    let tenant = match parameters.tenant.as_deref() {
-        None => None,
-        Some(asked) => Some(tenant_id(&Catalogue::read(&data)?, asked)?),
     };
     Ok(Source::Here(searcher, Scope { tenant }))
 }
