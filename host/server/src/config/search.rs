@@ -72,7 +72,7 @@ impl Search {
             {
                 Some(when_behind) => search.when_behind = when_behind,
                 None => {
-                    mistakes.push(section.mistake("when_behind", "must be \"wait\" or \"skip\""))
+                    mistakes.push(section.mistake("when_behind", "must be \"wait\" or \"skip\""));
                 }
             }
         }
