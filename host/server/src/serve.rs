@@ -119,14 +119,12 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
         async move { schedule.run(stop).await }
     });
     let watching = tokio::spawn({
-        let (host, catalogue) = (Arc::clone(&host), Arc::clone(&catalogue));
         let consumers = registry.consumers();
-        async move {
-            tokio::join!(
-                alerts.watch(&consumers),
-                host.keep_trimmed(catalogue.journal())
-            )
-        }
+        async move { alerts.watch(&consumers).await }
+    });
+    let trimming = tokio::spawn({
+        let (host, catalogue) = (Arc::clone(&host), Arc::clone(&catalogue));
+        async move { host.keep_trimmed(catalogue.journal()).await }
     });
     let answering = tokio::spawn(bound.serve(router, stop.clone()));
     loop {
@@ -160,6 +158,7 @@ pub(crate) async fn run(global: &Global, serve: &Serve) -> Result<Answer, Failur
     }
     // A message under way is sent again by the next process.
     watching.abort();
+    trimming.abort();
     registry.finish().await;
     // Whoever has been answered is not waited for.
     let _ = tokio::time::timeout(LAST_ANSWERS, answering).await;

@@ -107,12 +107,31 @@ impl Journal {
         .await
     }
 
-    /// Notes that a consumer holds everything up to a block durably, or that it has lost what it held and begins again
-    /// behind `offset`. Nothing happens if it is not registered (any more).
+    /// Notes that a consumer holds everything up to a block durably. What it has lost since it took the block stays lost.
+    /// Nothing happens if it is not registered (any more).
     ///
     /// # Errors
     /// What SQLite says.
     pub async fn acknowledge(&self, consumer: &str, offset: u64) -> Result<(), JournalError> {
+        let consumer = consumer.to_owned();
+        self.write(move |connection| note(connection, &consumer, offset))
+            .await
+    }
+
+    /// As [`Journal::acknowledge`], for callers that are not asynchronous: waits on the present thread.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn acknowledge_and_wait(&self, consumer: &str, offset: u64) -> Result<(), JournalError> {
+        let consumer = consumer.to_owned();
+        self.write_and_wait(move |connection| note(connection, &consumer, offset))
+    }
+
+    /// Notes where a consumer stands that has just opened what it keeps: behind what was noted, if it has lost something.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn place_consumer(&self, consumer: &str, offset: u64) -> Result<(), JournalError> {
         let consumer = consumer.to_owned();
         self.write(move |connection| {
             connection
@@ -155,6 +174,15 @@ impl Journal {
                 .optional()?)
         })
     }
+}
+
+fn note(connection: &Connection, consumer: &str, offset: u64) -> Result<(), JournalError> {
+    connection
+        .prepare_cached(
+            "UPDATE consumers SET acknowledged = max(acknowledged, ?2) WHERE name = ?1",
+        )?
+        .execute(params![consumer, stored(offset)])?;
+    Ok(())
 }
 
 pub(super) fn all(connection: &Connection) -> Result<Vec<ConsumerRow>, JournalError> {

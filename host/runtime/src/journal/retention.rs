@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::consumers::{self, ConsumerRow, WhenBehind};
 use super::error::JournalError;
 use super::schema::{loaded, stored};
-use super::{Journal, space};
+use super::{Journal, room, space};
 
 /// Blocks looked at in one transaction, and how many of them are deleted at most.
 const LOOKED_AT: usize = 512;
@@ -279,6 +279,11 @@ fn step(
     now_ms: u64,
 ) -> Result<Step, JournalError> {
     let consumers = consumers::all(connection)?;
+    // One that is at work is not behind, whoever else fills the journal.
+    let behind = consumers
+        .iter()
+        .map(|consumer| room::is_behind(connection, consumer, now_ms))
+        .collect::<Result<Vec<_>, _>>()?;
     let candidates = candidates(connection, after)?;
     let is_last = candidates.len() < LOOKED_AT;
     let mut ranges: Vec<Range> = Vec::new();
@@ -303,7 +308,9 @@ fn step(
             .filter(|number| consumers[*number].needs(block))
             .collect();
         let may_skip = |number: &usize| {
-            matches!(pass, Pass::Skip(_)) && consumers[*number].when_behind == WhenBehind::Skip
+            matches!(pass, Pass::Skip(_))
+                && consumers[*number].when_behind == WhenBehind::Skip
+                && behind[*number]
         };
         if !needing.iter().all(may_skip) {
             // It stays, so whoever needs it has not lost everything from before it to behind it.

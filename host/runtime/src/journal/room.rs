@@ -134,7 +134,7 @@ fn holds_up(
     for consumer in waited_for {
         let (blocks, written_ms) = untaken(connection, &consumer)?;
         let behind_ms = now_ms.saturating_sub(written_ms);
-        let is_behind = behind_ms >= AT_WORK_MS || blocks.saturating_mul(REAL_PART) >= all;
+        let is_behind = lacks(blocks, all, behind_ms);
         if blocks > 0 && is_behind && worst.as_ref().is_none_or(|worst| worst.blocks < blocks) {
             worst = Some(HoldsUp {
                 consumer: consumer.name,
@@ -144,6 +144,24 @@ fn holds_up(
         }
     }
     Ok(worst)
+}
+
+/// Whether a consumer is behind, and not only at work.
+pub(super) fn is_behind(
+    connection: &Connection,
+    consumer: &ConsumerRow,
+    now_ms: u64,
+) -> Result<bool, JournalError> {
+    let all: u64 = connection.query_row("SELECT count(*) FROM blocks", [], |row| {
+        Ok(loaded(row.get(0)?))
+    })?;
+    let (blocks, written_ms) = untaken(connection, consumer)?;
+    Ok(blocks > 0 && lacks(blocks, all, now_ms.saturating_sub(written_ms)))
+}
+
+/// Whether so many blocks of all, the oldest written so long ago, are more than work under way.
+const fn lacks(blocks: u64, all: u64, behind_ms: u64) -> bool {
+    behind_ms >= AT_WORK_MS || blocks.saturating_mul(REAL_PART) >= all
 }
 
 /// How many blocks a consumer has not taken, and when the oldest of them was written.

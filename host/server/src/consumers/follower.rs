@@ -111,7 +111,8 @@ impl Follower {
         let held = self.consumer.open(noted)?;
         check_place(&self.journal, &name, held)?;
         if held != noted {
-            self.acknowledge(held)?;
+            let place = self.journal.place_consumer(&name, held);
+            self.runtime.block_on(place)?;
         }
         let now = self.clock.elapsed();
         let mut progress = Progress {
@@ -271,6 +272,10 @@ pub(super) fn catch_up(
     }
     if taken > held {
         consumer.commit(taken)?;
+    }
+    // One that `serve` has registered is not waited for any more.
+    if journal.consumer(consumer.name())?.is_some() {
+        journal.acknowledge_and_wait(consumer.name(), taken)?;
     }
     consumer.rest()?;
     Ok(records)

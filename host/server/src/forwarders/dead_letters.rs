@@ -129,7 +129,16 @@ fn open(path: &Path) -> io::Result<File> {
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    let is_new = !path.exists();
+    let file = options.open(path)?;
+    if let Some(folder) = path.parent().filter(|_| is_new) {
+        // So that the file is there after a power failure, too.
+        #[cfg(unix)]
+        File::open(folder)?.sync_all()?;
+        #[cfg(not(unix))]
+        let _ = folder;
+    }
+    Ok(file)
 }
 
 /// Makes a folder and its parents, those made here for their owner alone.

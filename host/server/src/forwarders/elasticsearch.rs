@@ -201,7 +201,9 @@ impl Elasticsearch {
         if let Some(authorization) = &self.options.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        let most = ANSWER + items.len() * ANSWER_PER_DOCUMENT;
+        // What is refused may be quoted in the answer.
+        let sent: usize = items.iter().map(|item| bulk.document(item).len()).sum();
+        let most = ANSWER + items.len() * ANSWER_PER_DOCUMENT + sent;
         self.destination.exchange(request.body(body), most)
     }
 

@@ -146,13 +146,25 @@ impl Files {
     }
 
     /// Decides to hand over the files for which `is_due` says so. It happens with [`Files::settle`], behind a state.
-    fn close(&mut self, is_due: impl Fn(&Part) -> bool) {
+    ///
+    /// # Errors
+    /// If such a file is gone or cut short: what it held is written again behind another `open`.
+    fn close(&mut self, is_due: impl Fn(&Part) -> bool) -> Result<(), ConsumerError> {
+        let due = |part: &&mut Part| part.closing.is_none() && is_due(part);
         let (root, suffix) = (&self.options.path, self.options.packing.suffix());
-        for part in self.parts.values_mut() {
-            if part.closing.is_none() && is_due(part) {
-                part.closing = Some(part.free_name(root, suffix));
-            }
+        let open = root.join(OPEN);
+        for part in self.parts.values_mut().filter(due) {
+            let path = part.path(&open, &self.state.life);
+            part.check(&path).map_err(|error| {
+                ConsumerError::Files(format!(
+                    "forwarder {}: {} is gone or cut short ({error}); what it held is written again",
+                    self.forwarder,
+                    path.display()
+                ))
+            })?;
+            part.closing = Some(part.free_name(root, suffix));
         }
+        Ok(())
     }
 
     /// Hands over what the state says is to be handed over.
@@ -202,7 +214,7 @@ impl Files {
         part.length >= self.options.rotate_bytes || now >= part.started.saturating_add(after)
     }
 
-    fn close_due(&mut self) {
+    fn close_due(&mut self) -> Result<(), ConsumerError> {
         let now = self.clock.now_ms();
         let due: Vec<_> = self
             .parts
@@ -210,7 +222,7 @@ impl Files {
             .filter(|part| self.is_due(part, now))
             .map(|part| part.number)
             .collect();
-        self.close(|part| due.contains(&part.number));
+        self.close(|part| due.contains(&part.number))
     }
 }
 
@@ -311,13 +323,13 @@ impl Consumer for Files {
         part::sync_folder(&open).map_err(|error| self.failed("written", &open, &error))?;
         self.dead.sync()?;
         self.state.advance(offset);
-        self.close_due();
+        self.close_due()?;
         self.write_state()?;
         self.settle()
     }
 
     fn rest(&mut self) -> Result<Option<Duration>, ConsumerError> {
-        self.close_due();
+        self.close_due()?;
         if self.parts.values().any(|part| part.closing.is_some()) {
             self.write_state()?;
             self.settle()?;

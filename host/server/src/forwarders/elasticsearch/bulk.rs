@@ -176,7 +176,9 @@ impl Outcome {
             200..=299 => Fate::Taken,
             // It is there.
             409 if action == Action::Create => Fate::Taken,
-            400 | 413 => Fate::Never,
+            // Many things are wrong requests to it; of these only some are the document's fault, and the others everybody's.
+            400 if DOCUMENTS_FAULT.contains(&self.kind()) => Fate::Never,
+            413 => Fate::Never,
             409 | 429 | 500..=599 => Fate::Again,
             _ => Fate::Everybody,
         }
@@ -202,6 +204,15 @@ impl Outcome {
         format!("HTTP {} {}", self.status, self.kind())
     }
 }
+
+/// Errors that say that this document can never be written as it is.
+const DOCUMENTS_FAULT: [&str; 5] = [
+    "mapper_parsing_exception",
+    "document_parsing_exception",
+    "strict_dynamic_mapping_exception",
+    "parsing_exception",
+    "x_content_parse_exception",
+];
 
 fn is_word(text: &str) -> bool {
     text.len() <= 64

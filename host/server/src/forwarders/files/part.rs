@@ -117,13 +117,24 @@ impl Part {
     ) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(File::options().create(true).append(true).open(path)?),
+            none => {
+                // One that has records already is never begun again.
+                let is_new = self.length == 0;
+                let file = File::options().create(is_new).append(true).open(path)?;
+                check_length(&file, self.length)?;
+                none.insert(file)
+            }
         };
         file.write_all(bytes)?;
         self.length += bytes.len() as u64;
         self.last = last;
         self.records += records;
         Ok(())
+    }
+
+    /// Checks that the file is there, with everything that was appended.
+    pub(super) fn check(&self, path: &Path) -> io::Result<()> {
+        check_length(&File::open(path)?, self.length)
     }
 
     /// Makes durable what was appended.
@@ -162,6 +173,16 @@ impl Part {
         }
         name
     }
+}
+
+fn check_length(file: &File, length: u64) -> io::Result<()> {
+    let found = file.metadata()?.len();
+    if found < length {
+        return Err(io::Error::other(format!(
+            "it has {found} bytes, and {length} were written"
+        )));
+    }
+    Ok(())
 }
 
 /// Where files lie before and after.
