@@ -436,3 +436,25 @@ async fn a_consumer_rests_between_commits_however_much_there_is_to_take() {
     registry.finish().await;
     assert!(rests >= 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_note_never_goes_back_and_catching_up_moves_one_that_is_registered() {
+    let mut bench = Bench::new();
+    let watched = Watched::new("index");
+    let last = bench.commit(0, &[Index::Syslog]).await;
+    let journal = &bench.journal;
+    let catch_up = || follower::catch_up(journal, &mut watched.consumer(), 0, |_, _| {}).unwrap();
+    catch_up();
+    assert_eq!(journal.consumer("index").unwrap(), None);
+    journal
+        .register_consumer("index", None, WhenBehind::Wait, Start::Oldest, 1)
+        .await
+        .unwrap();
+    assert_eq!(bench.acknowledged("index"), 0);
+    catch_up();
+    assert_eq!(bench.acknowledged("index"), last);
+    journal.acknowledge("index", last - 1).await.unwrap();
+    assert_eq!(bench.acknowledged("index"), last);
+    journal.place_consumer("index", 0).await.unwrap();
+    assert_eq!(bench.acknowledged("index"), 0);
+}

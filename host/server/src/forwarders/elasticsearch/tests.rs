@@ -284,12 +284,15 @@ fn what_concerns_every_document_is_an_error_that_names_the_index() {
         (403, "cluster_block_exception"),
         (404, "index_not_found_exception"),
         (403, "security_exception"),
+        (400, "validation_exception"),
     ] {
         let site = Site::new();
         site.add("acme", &[Index::Syslog], 1, START);
         let rule: Rule = match kind {
             "cluster_block_exception" => |_, _| (403, "cluster_block_exception"),
             "security_exception" => |_, _| (403, "security_exception"),
+            // A cluster with as many shards as it may have.
+            "validation_exception" => |_, _| (400, "validation_exception"),
             _ => |_, _| (404, "index_not_found_exception"),
         };
         let (mut consumer, _server) = serving(&site, options(), rule);

@@ -235,6 +235,34 @@ fn an_open_file_that_somebody_deleted_is_written_again_and_no_other() {
 }
 
 #[test]
+fn an_open_file_that_is_gone_is_noticed_while_it_is_written_and_before_it_is_handed_over() {
+    for is_written in [true, false] {
+        let site = Site::new();
+        let first = site.add("acme", &[Index::Syslog], 3, START);
+        let options = options(&site, Packing::Zstd);
+        let mut files = files(&site, &options);
+        let mut noted = site.follow(&mut files, 0).unwrap();
+        let part = files.parts.values().next().unwrap();
+        fs::remove_file(part.path(&files.open_folder(), &files.state.life)).unwrap();
+        let mut all = first;
+        let failed = if is_written {
+            all.extend(site.add("acme", &[Index::Syslog], 1, START));
+            let block = site.journal.blocks(None, noted).next().unwrap().unwrap();
+            files.take(&block).and_then(|()| files.commit(block.offset))
+        } else {
+            site.surroundings.clock.advance(options.rotate_after);
+            files.rest().map(drop)
+        };
+        assert!(failed.is_err(), "{is_written}");
+        noted = site.follow(&mut files, noted).unwrap();
+        assert!(noted >= 1);
+        hand_over(&site, &mut files);
+        let found: Vec<_> = handed_over(&options.path).into_values().collect();
+        assert_eq!(found, [all], "{is_written}");
+    }
+}
+
+#[test]
 fn what_is_open_is_handed_over_when_the_path_changes_or_the_forwarder_goes() {
     let site = Site::new();
     let first = site.add("acme", &[Index::Syslog], 1, START);
