@@ -36,6 +36,6 @@ mod summary;
 mod tests;
 
 pub(crate) use crate::backup::ASSETS as FILE_NAME;
-pub(crate) use consumer::AssetConsumer;
+pub(crate) use consumer::{AssetConsumer, NAME};
 pub(crate) use error::AssetError;
 pub(crate) use store::AssetStore;

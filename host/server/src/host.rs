@@ -4,6 +4,9 @@
 //! <data directory>/journal.sqlite   records, cursors, caches, runs   (the journal's); connectors (the catalogue's)
 //! <data directory>/secret.key       what seals the stored secrets    (the catalogue's)
 //! <data directory>/compiled/        compiled plugins                 (the engine's)
+//! <data directory>/assets.sqlite    one row a machine                (a consumer's, as the next two)
+//! <data directory>/index/           what records are searched in
+//! <data directory>/forwarders/      how far each forwarder is
 //! <data directory>/plugins/         *.wasm, unless named elsewhere
 //! <data directory>/host.toml        configuration, if there is one
 //! ```

@@ -16,6 +16,9 @@ use rusqlite::{Connection, params};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+/// The name of the consumer.
+pub(crate) const NAME: &str = "assets";
+
 /// See the module.
 pub(crate) struct AssetConsumer {
     path: PathBuf,
@@ -79,7 +82,7 @@ impl AssetConsumer {
 
 impl Consumer for AssetConsumer {
     fn name(&self) -> &str {
-        "assets"
+        NAME
     }
 
     fn interest(&self) -> &Interest {

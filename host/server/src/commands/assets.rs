@@ -1,12 +1,13 @@
 //! `assets list` and `assets show`, and how every command gets assets that know the whole journal.
 
+use super::consumers::await_consumer;
 use crate::answer::Answer;
 use crate::api::assets::AssetList;
 use crate::arguments::{AssetsCommand, Global, ListAssets};
 use crate::assets::column::Column;
 use crate::assets::document::{AssetDocument, AssetWithDetections};
 use crate::assets::store::{AssetFilter, AssetPage, Shown};
-use crate::assets::{AssetConsumer, AssetError, AssetStore};
+use crate::assets::{AssetConsumer, AssetError, AssetStore, NAME};
 use crate::client::Client;
 use crate::connectors::Catalogue;
 use crate::connectors::error::CatalogueError;
@@ -14,12 +15,7 @@ use crate::failure::Failure;
 use crate::search::request::Scope;
 use crate::{consumers, figures, host, table};
 use indicatif::MultiProgress;
-use std::time::Duration;
 
-/// How long a command waits for the process that serves to take what the journal has.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How often it looks.
-const PAUSE: Duration = Duration::from_millis(50);
 /// Addresses of one machine that a table has room for.
 const ROOM: usize = 2;
 
@@ -60,23 +56,13 @@ pub(crate) async fn up_to_date(
     if is_there() && directory.join(crate::assets::FILE_NAME).is_file() {
         return Ok(store);
     }
-    if Client::find(global)?.is_none() {
-        let catalogue = Catalogue::open(&directory)?;
-        let mut consumer = AssetConsumer::new(&directory);
-        consumers::catch_up(catalogue.journal(), &mut consumer, screen)?;
-        return Ok(store);
-    }
-    let mut waited = Duration::ZERO;
-    while !is_there() {
-        if waited >= PATIENCE {
-            return Err(Failure::Busy(format!(
-                "the assets know the journal up to block {} of {end} only, after {} s of waiting; `connector-host consumers list` says why",
-                store.offset()?,
-                PATIENCE.as_secs()
-            )));
+    match Client::find(global)? {
+        Some(client) => await_consumer(&client, &directory, NAME).await?,
+        None => {
+            let catalogue = Catalogue::open(&directory)?;
+            let mut consumer = AssetConsumer::new(&directory);
+            consumers::catch_up(catalogue.journal(), &mut consumer, screen)?;
         }
-        tokio::time::sleep(PAUSE).await;
-        waited += PAUSE;
     }
     Ok(store)
 }

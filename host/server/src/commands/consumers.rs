@@ -9,7 +9,15 @@ use crate::consumers::listing::{self, ListedConsumer};
 use crate::failure::Failure;
 use crate::{figures, forwarders, host, table};
 use axum::http::Method;
+use connector_runtime::Clock;
 use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a consumer of a process that serves is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at it.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs one of the commands.
 ///
@@ -60,6 +68,35 @@ pub(crate) async fn run(global: &Global, command: &ConsumersCommand) -> Result<A
             );
             Ok(Answer::new(text, &document(consumers), 0))
         }
+    }
+}
+
+/// Waits, within bounds, until a consumer of the process that serves has everything that the journal has now.
+///
+/// # Errors
+/// [`Failure::Busy`] if it does not come that far.
+pub(super) async fn await_consumer(
+    client: &Client,
+    data: &Path,
+    name: &str,
+) -> Result<(), Failure> {
+    let end = Catalogue::read(data)?.journal().last_offset()?;
+    let clock = Clock::system();
+    loop {
+        let list: ConsumerList = client
+            .ask(Method::GET, &["consumers"], &Value::Null)
+            .await?;
+        let found = list.consumers.iter().find(|consumer| consumer.name == name);
+        let Some(consumer) = found.filter(|consumer| consumer.offset < end) else {
+            return Ok(());
+        };
+        if consumer.failure.is_some() || clock.elapsed() >= PATIENCE {
+            return Err(Failure::Busy(format!(
+                "consumer {name} of the process that serves is {} behind, so that not everything would be found; `connector-host consumers list` says why",
+                figures::counted(end - consumer.offset, "block")
+            )));
+        }
+        clock.sleep(PAUSE).await;
     }
 }
 

@@ -69,9 +69,9 @@ pub(crate) fn run(
             }
             let catalogue = Catalogue::open(&directory)?;
             let journal = catalogue.journal();
-            let oldest = journal.blocks(None, 0).next().transpose()?;
-            let from_ms = oldest.as_ref().map(|block| block.written_ms);
-            let is_whole = oldest.is_none_or(|block| block.offset == 1);
+            let oldest = journal.oldest()?;
+            let from_ms = oldest.map(|(_, written_ms)| written_ms);
+            let is_whole = oldest.is_none_or(|(offset, _)| offset == 1);
             let mut consumer = IndexConsumer::new(&directory, configured.retention, &clock);
             let name = crate::search::index::NAME;
             consumer.remove().map_err(|source| Failure::Consumer {

@@ -7,8 +7,8 @@
 
 mod output;
 
+use super::consumers::await_consumer;
 use crate::answer::Answer;
-use crate::api::consumers::ConsumerList;
 use crate::api::data::tenant_id;
 use crate::arguments::{DefaultOperator, Global, Search, Size, TimeField};
 use crate::client::Client;
@@ -23,8 +23,7 @@ use crate::search::lucene;
 use crate::search::parameters::Parameters;
 use crate::search::request::{MOST_HITS, Scope};
 use crate::search::searcher::Searcher;
-use crate::{config, figures, host};
-use axum::http::Method;
+use crate::{config, host};
 use connector_runtime::Clock;
 use connector_runtime::interflow::Index;
 use connector_runtime::journal::JournalError;
@@ -33,16 +32,9 @@ use output::Output;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// The consumer that keeps the assets.
-const ASSETS: &str = "assets";
 /// The consumer that makes the index.
 const INDEX: &str = "index";
-/// How long a consumer of a process that serves is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks at it.
-const PAUSE: Duration = Duration::from_millis(50);
 /// Hits on one page of all.
 const PAGE: usize = 1_000;
 
@@ -62,7 +54,7 @@ pub(crate) async fn run(
     let source = match Client::find(global)? {
         Some(client) => {
             let consumer = match index {
-                Index::Assets => ASSETS,
+                Index::Assets => crate::assets::NAME,
                 Index::Syslog | Index::Scans => INDEX,
             };
             await_consumer(&client, &host::data_directory(global)?, consumer).await?;
@@ -197,28 +189,6 @@ fn parameters(search: &Search, now_ms: i64) -> Parameters {
             DefaultOperator::And => "AND".into(),
         }),
         tenant: search.tenant.clone(),
-    }
-}
-
-/// Waits, within bounds, until a consumer of the process that serves has everything that the journal has now.
-async fn await_consumer(client: &Client, data: &Path, name: &str) -> Result<(), Failure> {
-    let end = Catalogue::read(data)?.journal().last_offset()?;
-    let clock = Clock::system();
-    loop {
-        let list: ConsumerList = client
-            .ask(Method::GET, &["consumers"], &serde_json::Value::Null)
-            .await?;
-        let found = list.consumers.iter().find(|consumer| consumer.name == name);
-        let Some(consumer) = found.filter(|consumer| consumer.offset < end) else {
-            return Ok(());
-        };
-        if consumer.failure.is_some() || clock.elapsed() >= PATIENCE {
-            return Err(Failure::Busy(format!(
-                "consumer {name} of the process that serves is {} behind, so that not everything would be found; `connector-host consumers list` says why",
-                figures::counted(end - consumer.offset, "block")
-            )));
-        }
-        clock.sleep(PAUSE).await;
     }
 }
 

@@ -109,7 +109,7 @@ impl Follower {
             .consumer(&name)?
             .map_or(0, |row| row.acknowledged);
         let held = self.consumer.open(noted)?;
-        check_place(&self.journal, &name, held)?;
+        check_place(&name, held, self.journal.last_offset()?)?;
         if held != noted {
             let place = self.journal.place_consumer(&name, held);
             self.runtime.block_on(place)?;
@@ -227,8 +227,7 @@ impl Progress {
 }
 
 /// Refuses a consumer that holds more than there ever was: its files were made of another journal.
-fn check_place(journal: &Journal, name: &str, held: u64) -> Result<(), ConsumerError> {
-    let last = journal.last_offset()?;
+fn check_place(name: &str, held: u64, last: u64) -> Result<(), ConsumerError> {
     if held <= last {
         return Ok(());
     }
@@ -250,7 +249,7 @@ pub(super) fn catch_up(
 ) -> Result<u64, ConsumerError> {
     let last = journal.last_offset()?;
     let held = consumer.open(noted)?;
-    check_place(journal, consumer.name(), held)?;
+    check_place(consumer.name(), held, last)?;
     let pace = consumer.pace();
     let (mut taken, mut uncommitted, mut records) = (held, 0, 0);
     for block in journal.blocks(None, held) {

@@ -187,6 +187,17 @@ impl Watched {
     }
 }
 
+/// The first consumer, as soon as it has failed.
+async fn failed(consumers: &Consumers) -> state::State {
+    loop {
+        let state = consumers.states().remove(0);
+        if state.failure.is_some() {
+            return state;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 fn numbered(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
     let record = |number| format!("{{\"n\":{number}}}");
     numbers.into_iter().map(record).collect()
@@ -258,10 +269,7 @@ async fn a_consumer_that_cannot_work_says_why_and_since_when() {
         .start(vec![(watched.consumer(), Start::Oldest)], &stop)
         .await;
     let consumers = registry.consumers();
-    while consumers.states()[0].failure.is_none() {
-        tokio::task::yield_now().await;
-    }
-    let state = consumers.states()[0].clone();
+    let state = failed(&consumers).await;
     assert_eq!(
         state.failure.as_deref(),
         Some("forwarder:siem is not there")
@@ -402,12 +410,9 @@ async fn a_consumer_of_another_journal_says_so_and_takes_nothing() {
         .start(vec![(watched.consumer(), Start::Oldest)], &stop)
         .await;
     let consumers = registry.consumers();
-    while consumers.states()[0].failure.is_none() {
-        tokio::task::yield_now().await;
-    }
+    let failure = failed(&consumers).await.failure.unwrap();
     stop.request();
     registry.finish().await;
-    let failure = consumers.states()[0].failure.clone().unwrap();
     assert!(
         failure.contains("up to block 9") && failure.contains("ends at block 1"),
         "{failure}"

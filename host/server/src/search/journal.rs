@@ -1,4 +1,4 @@
-//! The journal, searched record by record: what answers where there is no index. Slow, and never wrong.
+//! The journal, searched record by record: what tests of the front doors search. Slow, and never wrong.
 //!
 //! Promises: one document a record id, the one that arrived last, whatever was replayed.
 
